@@ -1,0 +1,33 @@
+# `make help` lists what there is. Every target sets up what it needs by itself.
+PYTHON := .venv/bin/python
+RUN_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo start test check lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: ## make .venv with Python 3.13 and the pinned requirements
+	@sh scripts/setup.sh
+
+demo: setup ## run the translation fan-out once and print its output
+	@$(PYTHON) -m local_runtime run agent_orchestration_workflow --input @orchestrations/samples/agent_orchestration_workflow.json
+
+start: setup ## run the service in the foreground
+	@$(PYTHON) -m local_runtime start $(RUN_ARGS)
+
+test: setup ## run the test suite
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: setup ## lint, types and the architecture test
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/pyright
+	@$(PYTHON) -m pytest -q tests/architecture
+
+lock: ## compile requirements-dev.in into requirements-dev.txt (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.13 --no-annotate --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove the virtual environment and caches (keeps .local/)
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The embedded runtime: stands in for Azure on one machine. Never deployed."""

@@ -1,0 +1,1 @@
+"""A Durable Task scheduler: engine/ decides, storage/ remembers, service/ speaks gRPC."""
