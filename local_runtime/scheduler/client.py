@@ -1,6 +1,6 @@
 """How the other rooms talk to a scheduler: a gRPC stub and the metadata that names the task hub."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -32,7 +32,7 @@ class SchedulerClient:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str, task_hub: str) -> AsyncIterator["SchedulerClient"]:
+    async def open(cls, address: str, task_hub: str) -> AsyncGenerator["SchedulerClient"]:
         """Connect to `address` (`http://localhost:8080` or `localhost:8080`) for one task hub."""
         target = urlsplit(address).netloc if "://" in address else address
         async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:

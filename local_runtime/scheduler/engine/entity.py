@@ -1,0 +1,225 @@
+"""What an entity does next: which operations go to a worker, and who holds its lock. Pure.
+
+A lock request travels through its lock set in order: each entity takes it when it comes to the
+head of the queue and passes it on; the last one tells the orchestration. While an entity is
+locked, only calls of the lock's holder reach it; everything else waits in its place.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Message, Start
+from local_runtime.scheduler.engine.entity_messages import entity_id
+
+MAX_BATCH = 200  # operations handed to a worker at once
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who holds an entity: an orchestration, for one critical section."""
+
+    holder_id: str
+    critical_section_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message in an entity's inbox, with its place."""
+
+    position: int
+    event: pb.HistoryEvent
+
+
+@dataclass(slots=True)
+class EntityPlan:
+    """What to do with an entity's inbox now."""
+
+    batch: list[Queued] = field(default_factory=list[Queued])
+    consumed: list[int] = field(default_factory=list[int])
+    messages: list[Message] = field(default_factory=list[Message])
+    lock: Lock | None = None
+
+
+def plan_entity(
+    lock: Lock | None,
+    queue: Iterable[Queued],
+    is_wanted: Callable[[pb.EntityLockRequestedEvent], bool],
+    now: int,
+) -> EntityPlan:
+    """Walk an entity's inbox in order and return what can happen now.
+
+    Args:
+        lock: who holds the entity.
+        queue: its inbox, oldest first.
+        is_wanted: whether the one who asked for a lock is still there to use it.
+        now: the time, in microseconds.
+    """
+    plan = EntityPlan(lock=lock)
+    for queued in queue:
+        match queued.event.WhichOneof("eventType"):
+            case "entityUnlockSent":
+                go_on = _plan_unlock(queued, plan)
+            case "entityLockRequested":
+                go_on = _plan_lock(queued, plan, is_wanted, now)
+            case _:
+                if plan.lock is None or _is_call_of(queued.event, plan.lock.holder_id):
+                    plan.batch.append(queued)
+                go_on = len(plan.batch) < MAX_BATCH
+        if not go_on:
+            break
+    return plan
+
+
+def _plan_unlock(queued: Queued, plan: EntityPlan) -> bool:
+    if plan.lock is None or _releases(queued.event.entityUnlockSent, plan.lock):
+        # Operations that came before the unlock run before it takes effect.
+        if plan.batch:
+            return False
+        plan.lock = None
+    plan.consumed.append(queued.position)
+    return True
+
+
+def _plan_lock(
+    queued: Queued,
+    plan: EntityPlan,
+    is_wanted: Callable[[pb.EntityLockRequestedEvent], bool],
+    now: int,
+) -> bool:
+    if plan.lock is not None:
+        return True  # it waits; calls of the holder behind it go on
+    if plan.batch:
+        return False  # operations that came before the lock run before it is taken
+    request = queued.event.entityLockRequested
+    plan.consumed.append(queued.position)
+    if is_wanted(request):
+        plan.lock = Lock(request.parentInstanceId.value, request.criticalSectionId)
+        plan.messages.append(_pass_on(queued.event, now))
+    return True
+
+
+def _releases(unlock: pb.EntityUnlockSentEvent, lock: Lock) -> bool:
+    return (
+        unlock.criticalSectionId == lock.critical_section_id
+        and unlock.parentInstanceId.value == lock.holder_id
+    )
+
+
+def _is_call_of(event: pb.HistoryEvent, holder_id: str) -> bool:
+    return (
+        event.WhichOneof("eventType") == "entityOperationCalled"
+        and event.entityOperationCalled.parentInstanceId.value == holder_id
+    )
+
+
+def _pass_on(event: pb.HistoryEvent, now: int) -> Message:
+    request = event.entityLockRequested
+    following = request.position + 1
+    if following >= len(request.lockSet):
+        granted = events.lock_granted(now, request.criticalSectionId)
+        return Message(request.parentInstanceId.value, granted)
+    onward = pb.HistoryEvent()
+    onward.CopyFrom(event)
+    onward.entityLockRequested.position = following
+    return Message(entity_id(request.lockSet[following]), onward)
+
+
+@dataclass(slots=True)
+class EntityDecision:
+    """The consequences of one batch: what was done, what it sent, and what is left of it."""
+
+    done: list[int] = field(default_factory=list[int])
+    messages: list[Message] = field(default_factory=list[Message])
+    starts: list[Start] = field(default_factory=list[Start])
+
+
+def decide_batch(
+    batch: list[Queued], result: pb.EntityBatchResult, now: int, new_id: Callable[[], str]
+) -> EntityDecision:
+    """Return what follows from a worker's answer to a batch of operations.
+
+    A worker may stop early: operations without a result stay queued. A failure of the whole
+    batch (the entity's function is missing, say) fails each operation of it.
+    """
+    decision = EntityDecision()
+    for index, queued in enumerate(batch):
+        if not result.HasField("failureDetails") and index >= len(result.results):
+            break
+        decision.done.append(queued.position)
+        if queued.event.WhichOneof("eventType") == "entityOperationCalled":
+            called = queued.event.entityOperationCalled
+            answer = _answer(called.requestId, index, result, now)
+            execution_id = called.parentExecutionId.value or None
+            decision.messages.append(
+                Message(called.parentInstanceId.value, answer, execution_id=execution_id)
+            )
+    for action in result.actions:
+        _act(action, now, new_id, decision)
+    return decision
+
+
+def _answer(request_id: str, index: int, result: pb.EntityBatchResult, now: int) -> pb.HistoryEvent:
+    if result.HasField("failureDetails"):
+        return events.operation_failed(now, request_id, result.failureDetails)
+    outcome = result.results[index]
+    if outcome.WhichOneof("resultType") == "failure":
+        return events.operation_failed(now, request_id, outcome.failure.failureDetails)
+    output = outcome.success.result if outcome.success.HasField("result") else None
+    return events.operation_completed(now, request_id, output)
+
+
+def _act(
+    action: pb.OperationAction, now: int, new_id: Callable[[], str], decision: EntityDecision
+) -> None:
+    match action.WhichOneof("operationActionType"):
+        case "sendSignal":
+            signal = action.sendSignal
+            due_at = (
+                events.from_timestamp(signal.scheduledTime)
+                if signal.HasField("scheduledTime")
+                else None
+            )
+            event = signal_event(signal.instanceId, signal.name, signal, new_id(), now)
+            decision.messages.append(Message(entity_id(signal.instanceId), event, due_at=due_at))
+        case "startNewOrchestration":
+            start = action.startNewOrchestration
+            started = pb.ExecutionStartedEvent(
+                name=start.name,
+                version=start.version if start.HasField("version") else None,
+                input=start.input if start.HasField("input") else None,
+                parentTraceContext=(
+                    start.parentTraceContext if start.HasField("parentTraceContext") else None
+                ),
+            )
+            due_at = (
+                events.from_timestamp(start.scheduledTime)
+                if start.HasField("scheduledTime")
+                else None
+            )
+            decision.starts.append(Start(start.instanceId or new_id(), started, due_at=due_at))
+        case _:
+            pass  # an action of no kind asks for nothing
+
+
+def signal_event(
+    target_id: str,
+    operation: str,
+    source: pb.SendSignalAction | pb.SignalEntityRequest,
+    request_id: str,
+    now: int,
+) -> pb.HistoryEvent:
+    """Return the message that carries a signal to an entity."""
+    return pb.HistoryEvent(
+        eventId=-1,
+        timestamp=events.timestamp(now),
+        entityOperationSignaled=pb.EntityOperationSignaledEvent(
+            requestId=request_id,
+            operation=operation,
+            input=source.input if source.HasField("input") else None,
+            scheduledTime=source.scheduledTime if source.HasField("scheduledTime") else None,
+            targetInstanceId=events.text(target_id),
+        ),
+    )

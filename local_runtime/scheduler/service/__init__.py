@@ -1,0 +1,1 @@
+"""Speaks the Durable Task protocol: gRPC in, transactions and work items out."""

@@ -1,0 +1,67 @@
+"""What one gRPC call knows: its task hub; and how errors become status codes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc.aio
+from google.protobuf.message import Message
+
+from local_runtime.errors import StartupError
+from local_runtime.scheduler.engine.decision import InvalidResponse
+from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubName
+from local_runtime.scheduler.storage.controls import InstanceNotFound
+from local_runtime.scheduler.storage.instances import InstanceExists
+from local_runtime.scheduler.storage.writer import StorageUnavailable
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InvalidRequest(Exception):
+    """The caller's request makes no sense; the message says which part."""
+
+
+_CODES: dict[type[Exception], grpc.StatusCode] = {
+    InstanceNotFound: grpc.StatusCode.NOT_FOUND,
+    InstanceExists: grpc.StatusCode.ALREADY_EXISTS,
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    InvalidResponse: grpc.StatusCode.INVALID_ARGUMENT,
+    InvalidHubName: grpc.StatusCode.INVALID_ARGUMENT,
+    StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    StartupError: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+def hub_of(hubs: Hubs, context: Context) -> Hub:
+    """Return the task hub that a call's metadata names.
+
+    Raises:
+        InvalidHubName: it cannot be a hub's name.
+    """
+    for key, value in context.invocation_metadata() or ():
+        if key == "taskhub":
+            return hubs.get(value if isinstance(value, str) else value.decode("latin-1"))
+    return hubs.get(DEFAULT_HUB)
+
+
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """End a call with the status code that says whose fault it is; unknown errors are raised."""
+    code = _CODES.get(type(error))
+    if code is None:
+        raise error
+    await context.abort(code, str(error))
+    raise AssertionError("abort always raises")
+
+
+def unary[Request: Message, Response: Message](
+    hubs: Hubs, handle: Callable[[Hub, Request], Awaitable[Response]]
+) -> Callable[[Request, Context], Awaitable[Response]]:
+    """Make a gRPC handler of a function that works on one hub."""
+
+    async def call(request: Request, context: Context) -> Response:
+        try:
+            return await handle(hub_of(hubs, context), request)
+        except Exception as error:
+            await refuse(context, error)
+
+    return call

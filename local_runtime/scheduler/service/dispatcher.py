@@ -1,0 +1,256 @@
+"""Hands work to workers: who is ready, who holds what, and what comes back when a worker is lost.
+
+Lives on the event loop and in memory only. Leases are not stored: after a crash a stored lease
+would block its instance until it ran out, whereas everything unleased is simply ready.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
+from local_runtime.scheduler.service.streams import Kind, WorkerStream
+from local_runtime.scheduler.storage import entities, messages, turns, wire
+from local_runtime.scheduler.storage.effects import Effects, ReadyTask
+from local_runtime.scheduler.storage.entities import Batch
+from local_runtime.scheduler.storage.turns import Turn
+from local_runtime.scheduler.storage.writer import Writer
+
+logger = logging.getLogger("local_runtime.scheduler")
+
+RETRY_SECONDS = 0.5  # before work that could not be read, or was given back, is tried again
+
+type Work = Turn | Batch | ReadyTask
+type Loading = asyncio.Future[Turn | None] | asyncio.Future[Batch | None]
+
+_FIELD = {
+    Kind.ORCHESTRATION: wire.ORCHESTRATOR_REQUEST,
+    Kind.ENTITY: wire.ENTITY_REQUEST,
+    Kind.ACTIVITY: wire.ACTIVITY_REQUEST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Work that one worker holds until it completes it, gives it back, or is lost."""
+
+    token: str
+    kind: Kind
+    target_id: str
+    work: Work
+    stream: WorkerStream
+
+
+class Dispatcher:
+    """Pairs ready work with workers that have room for it.
+
+    An instance or entity is busy from the moment its work is being put together until the
+    completion is on disk, so that at most one turn or batch of it is under way.
+    """
+
+    def __init__(self, writer: Writer, new_token: Callable[[], str]) -> None:
+        self._writer = writer
+        self._new_token = new_token
+        self._streams: list[WorkerStream] = []
+        self._targets = {Kind.ORCHESTRATION: TargetQueue(), Kind.ENTITY: TargetQueue()}
+        self._tasks = TaskQueue()
+        self._busy: set[str] = set()
+        self._again: set[str] = set()  # busy ones that got another message meanwhile
+        self._loading = {Kind.ORCHESTRATION: 0, Kind.ENTITY: 0}
+        self._leases: dict[str, Lease] = {}
+        self._leases_of: defaultdict[str, set[str]] = defaultdict(set)
+
+    # -- what changes the picture ----------------------------------------------------------------
+
+    def add(self, effects: Effects) -> None:
+        """Take in the consequences of a commit."""
+        for task in effects.tasks:
+            self._tasks.add(task)
+        for target_id in effects.cancelled:
+            self._revoke(target_id)
+        for target_id in effects.ready:
+            self._mark_ready(target_id)
+        self.pump()
+
+    def seed(self, targets: Iterable[str], tasks: Iterable[ReadyTask]) -> None:
+        """Take in what a restarted scheduler finds waiting."""
+        for target_id in targets:
+            self._mark_ready(target_id)
+        for task in tasks:
+            self._tasks.add(task)
+
+    def connect(self, stream: WorkerStream) -> None:
+        """A worker is there."""
+        self._streams.append(stream)
+        self.pump()
+
+    def disconnect(self, stream: WorkerStream) -> None:
+        """A worker is gone: what it held is ready for another one at once."""
+        self._streams.remove(stream)
+        lost = [lease for lease in self._leases.values() if lease.stream is stream]
+        for lease in lost:
+            self._end_lease(lease)
+            self._return(lease)
+        if lost:
+            logger.info("a worker disconnected: %d work item(s) are ready again", len(lost))
+        self.pump()
+
+    def take(self, token: str, kind: Kind) -> Lease | None:
+        """End a lease by its completion token, once; None for a stale token or another kind.
+
+        The target stays busy until `release` or `abandon`.
+        """
+        lease = self._leases.get(token)
+        if lease is None or lease.kind is not kind:
+            return None
+        self._end_lease(lease)
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """The completion of a taken lease is on disk: its target may be handed out again."""
+        if lease.kind is not Kind.ACTIVITY:
+            self._free(lease.target_id)
+        self.pump()
+
+    def abandon(self, lease: Lease) -> None:
+        """Give back work of a taken lease: it is handed out again after a moment."""
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_and_pump, lease)
+        self.pump()
+
+    def waiting(self, kind: Kind) -> int:
+        """How many items of a kind wait for a worker."""
+        return self._tasks.waiting() if kind is Kind.ACTIVITY else self._targets[kind].waiting()
+
+    # -- handing out -----------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Hand out what is ready to whoever has room."""
+        if not self._streams:
+            return
+        for kind, queue in self._targets.items():
+            queue.unpark(partial(self._wants, kind))
+            while queue and self._has_room(kind):
+                self._load(kind, queue.take())
+        while task := self._tasks.take(partial(self._wants, Kind.ACTIVITY)):
+            stream = self._choose(Kind.ACTIVITY, task.name, task.version)
+            if stream is not None:
+                self._lease(Kind.ACTIVITY, task.instance_id, task, stream)
+
+    def _wants(self, kind: Kind, name: str, version: str | None) -> bool:
+        return self._choose(kind, name, version) is not None
+
+    def _has_room(self, kind: Kind) -> bool:
+        """Whether one more item can be put together: those on their way count as handed out."""
+        room = 0
+        for stream in self._streams:
+            free = stream.free(kind)
+            if free is None:
+                return True
+            room += free
+        return room > self._loading[kind]
+
+    def _load(self, kind: Kind, target_id: str) -> None:
+        self._busy.add(target_id)
+        self._loading[kind] += 1
+        future: Loading
+        if kind is Kind.ENTITY:
+            future = self._writer.submit(lambda tx: entities.load(tx, target_id))
+        else:
+            future = self._writer.submit(lambda tx: turns.load(tx, target_id))
+        future.add_done_callback(lambda done: self._loaded(kind, target_id, done))
+
+    def _loaded(self, kind: Kind, target_id: str, done: Loading) -> None:
+        self._loading[kind] -= 1
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            logger.error("%s: its work could not be put together: %s", target_id, error)
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_SECONDS, self._free_again, target_id)
+            return
+        work = done.result()
+        if work is None:
+            self._free(target_id)
+        else:
+            version = work.version if isinstance(work, Turn) else None
+            stream = self._choose(kind, work.name, version)
+            if stream is not None:
+                self._lease(kind, target_id, work, stream)
+            else:
+                self._busy.discard(target_id)
+                self._again.discard(target_id)
+                self._targets[kind].park(target_id, work.name, version)
+        self.pump()
+
+    def _choose(self, kind: Kind, name: str, version: str | None) -> WorkerStream | None:
+        """Return the least loaded worker that has room and wants the item."""
+        best: WorkerStream | None = None
+        for stream in self._streams:
+            if (
+                stream.free(kind) != 0
+                and stream.wants(kind, name, version)
+                and (best is None or stream.held[kind] < best.held[kind])
+            ):
+                best = stream
+        return best
+
+    def _lease(self, kind: Kind, target_id: str, work: Work, stream: WorkerStream) -> None:
+        lease = Lease(self._new_token(), kind, target_id, work, stream)
+        self._leases[lease.token] = lease
+        self._leases_of[target_id].add(lease.token)
+        stream.held[kind] += 1
+        stream.send(wire.work_item(_FIELD[kind], work.request, lease.token))
+
+    # -- coming back -----------------------------------------------------------------------------
+
+    def _end_lease(self, lease: Lease) -> None:
+        del self._leases[lease.token]
+        tokens = self._leases_of[lease.target_id]
+        tokens.discard(lease.token)
+        if not tokens:
+            del self._leases_of[lease.target_id]
+        lease.stream.held[lease.kind] -= 1
+
+    def _return(self, lease: Lease) -> None:
+        if isinstance(lease.work, ReadyTask):
+            self._tasks.put_back(lease.work)
+        else:
+            self._again.add(lease.target_id)
+            self._free(lease.target_id)
+
+    def _return_and_pump(self, lease: Lease) -> None:
+        self._return(lease)
+        self.pump()
+
+    def _free_again(self, target_id: str) -> None:
+        self._again.add(target_id)
+        self._free(target_id)
+        self.pump()
+
+    def _free(self, target_id: str) -> None:
+        self._busy.discard(target_id)
+        if target_id in self._again:
+            self._again.discard(target_id)
+            self._mark_ready(target_id)
+
+    def _mark_ready(self, target_id: str) -> None:
+        if target_id in self._busy:
+            self._again.add(target_id)
+        else:
+            kind = Kind.ENTITY if messages.is_entity(target_id) else Kind.ORCHESTRATION
+            self._targets[kind].add(target_id)
+
+    def _revoke(self, target_id: str) -> None:
+        """Void whatever is queued or leased for a target that ended or was deleted."""
+        self._tasks.drop_instance(target_id)
+        for queue in self._targets.values():
+            queue.drop(target_id)
+        for token in list(self._leases_of.get(target_id, ())):
+            lease = self._leases[token]
+            self._end_lease(lease)
+            if lease.kind is not Kind.ACTIVITY:
+                self._busy.discard(target_id)
+                self._again.discard(target_id)

@@ -1,0 +1,86 @@
+"""One task hub at work: its file, its writer, its dispatcher, its timers and who waits."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from local_runtime.clock import Clock
+from local_runtime.scheduler.service.dispatcher import Dispatcher
+from local_runtime.scheduler.service.timers import Timers
+from local_runtime.scheduler.service.waiters import Waiters
+from local_runtime.scheduler.storage import activities, messages
+from local_runtime.scheduler.storage.database import Durability, open_writer
+from local_runtime.scheduler.storage.effects import Effects
+from local_runtime.scheduler.storage.reader import Reader
+from local_runtime.scheduler.storage.writer import Writer
+
+logger = logging.getLogger("local_runtime.scheduler")
+
+
+def new_id() -> str:
+    """Return a random id of 32 hexadecimal digits."""
+    return uuid.uuid4().hex  # noqa: TID251 - this is the id source
+
+
+class Hub:
+    """Everything of one task hub, in one process. Made by `open`."""
+
+    def __init__(self, name: str, writer: Writer, reader: Reader) -> None:
+        self.name = name
+        self.writer = writer
+        self.reader = reader
+        self.waiters = Waiters()
+        self.dispatcher = Dispatcher(writer, new_id)
+        self._timers: Timers | None = None
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        path: Path,
+        clock: Clock,
+        durability: Durability,
+        ids: Callable[[], str] = new_id,
+    ) -> "Hub":
+        """Open a hub's file, take up what waits in it, and start its writer and timers.
+
+        Raises:
+            StartupError: the file cannot be used; the message says why.
+        """
+        connection = open_writer(path, durability)
+        targets = messages.all_targets(connection)
+        tasks = list(activities.all_ready(connection))
+        next_due = messages.next_due(connection)
+        writer = Writer(connection, clock, ids)
+        hub = cls(name, writer, Reader(path))
+        hub.dispatcher.seed(targets, tasks)
+        writer.start(hub.committed)
+        hub._timers = Timers(writer, clock, next_due)
+        hub._timers.start()
+        if targets or tasks:
+            logger.info(
+                "task hub %s: took up %d instance(s) and entities and %d activities",
+                name,
+                len(targets),
+                len(tasks),
+            )
+        return hub
+
+    def committed(self, effects: Effects) -> None:
+        """Let the world see what is now on disk."""
+        if logger.isEnabledFor(logging.INFO):
+            for target_id, text, values in effects.notes:
+                logger.info("%s: %s", target_id, text % values)
+        if effects.due_at is not None and self._timers is not None:
+            self._timers.added(effects.due_at)
+        self.waiters.wake(effects.changed)
+        self.dispatcher.add(effects)
+
+    async def close(self) -> None:
+        """Commit what is under way and close the file."""
+        if self._timers is not None:
+            await self._timers.close()
+        await self.writer.close()
+        await asyncio.to_thread(self.reader.close)

@@ -1,0 +1,101 @@
+"""All task hubs of a data folder: one file each, opened on first use."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from local_runtime.clock import Clock
+from local_runtime.errors import StartupError
+from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.storage.database import Durability
+
+DEFAULT_HUB = "default"
+
+# A hub's name becomes part of a file name: nothing else is let through.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SUFFIX = ".taskhub.db"
+
+
+class InvalidHubName(Exception):
+    """A task hub's name that cannot be one."""
+
+
+class Hubs:
+    """Opens task hubs on first use; holds the data folder's lock while it lives."""
+
+    def __init__(self, folder: Path, clock: Clock, durability: Durability, lock: FileLock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._durability: Durability = durability
+        self._lock = lock
+        self._hubs: dict[str, Hub] = {}
+
+    @classmethod
+    def open(cls, folder: Path, clock: Clock, durability: Durability) -> "Hubs":
+        """Take the data folder, and open every task hub that is in it.
+
+        Opening all of them lets timers go on that are due, whether or not a client comes.
+
+        Raises:
+            StartupError: the folder cannot be used, or another runtime uses it.
+        """
+        lock = _take(folder)
+        hubs = cls(folder, clock, durability, lock)
+        try:
+            for name in hubs.names():
+                hubs.get(name)
+        except BaseException:
+            lock.release()
+            raise
+        return hubs
+
+    def names(self) -> list[str]:
+        """Return the names of the hubs that exist, sorted."""
+        found = {path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")}
+        return sorted(found | set(self._hubs))
+
+    def get(self, name: str) -> Hub:
+        """Return a hub by name, which is the same in upper and lower case; make it if it is new.
+
+        Raises:
+            InvalidHubName: the name is not one.
+            StartupError: its file cannot be used.
+        """
+        key = (name or DEFAULT_HUB).lower()
+        hub = self._hubs.get(key)
+        if hub is None:
+            if _NAME.fullmatch(key) is None:
+                raise InvalidHubName(
+                    "a task hub's name is 1 to 64 letters, digits, '-' or '_', "
+                    "and begins with a letter or a digit"
+                )
+            path = self._folder / f"{key}{_SUFFIX}"
+            hub = Hub.open(key, path, self._clock, self._durability)
+            self._hubs[key] = hub
+        return hub
+
+    async def close(self) -> None:
+        """Close every hub and give the folder back."""
+        await asyncio.gather(*(hub.close() for hub in self._hubs.values()))
+        self._lock.release()
+
+
+def _take(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The operating system gives this lock back when the process dies, however it dies.
+        lock = FileLock(folder / "scheduler.lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StartupError(
+            f"the data folder {folder} is in use by another runtime. "
+            "Stop that one first, or give this one a folder of its own with --data."
+        ) from None
+    except OSError as error:
+        raise StartupError(
+            f"the data folder {folder} cannot be used: {error.strerror or error}. "
+            "Check its permissions, or give another one with --data."
+        ) from error
+    return lock

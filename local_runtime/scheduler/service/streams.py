@@ -1,0 +1,78 @@
+"""One worker's stream of work items: what it may take, and what it holds."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+
+class Kind(StrEnum):
+    """The kinds of work a worker takes."""
+
+    ORCHESTRATION = "orchestration"
+    ACTIVITY = "activity"
+    ENTITY = "entity"
+
+
+class WorkerStream:
+    """The sending side of one GetWorkItems call.
+
+    A limit of 0 means no limit, as clients that leave a limit unset expect.
+    """
+
+    def __init__(self, request: pb.GetWorkItemsRequest) -> None:
+        self.held: Counter[Kind] = Counter()
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+        self._limits = {
+            Kind.ORCHESTRATION: request.maxConcurrentOrchestrationWorkItems,
+            Kind.ACTIVITY: request.maxConcurrentActivityWorkItems,
+            Kind.ENTITY: request.maxConcurrentEntityWorkItems,
+        }
+        self._filters: dict[Kind, dict[str, frozenset[str]]] | None = None
+        if request.HasField("workItemFilters"):
+            filters = request.workItemFilters
+            self._filters = {
+                Kind.ORCHESTRATION: _versions(filters.orchestrations),
+                Kind.ACTIVITY: _versions(filters.activities),
+                Kind.ENTITY: {entity.name.lower(): frozenset() for entity in filters.entities},
+            }
+
+    def free(self, kind: Kind) -> int | None:
+        """Return how many more items of a kind the worker takes; None for any number."""
+        limit = self._limits[kind]
+        return None if limit <= 0 else max(0, limit - self.held[kind])
+
+    def wants(self, kind: Kind, name: str, version: str | None) -> bool:
+        """Whether the worker's filters let an item through.
+
+        Without filters everything passes; with filters, a kind that lists no name takes nothing,
+        and a name that lists no version takes every version.
+        """
+        if self._filters is None:
+            return True
+        versions = self._filters[kind].get(name.lower())
+        return versions is not None and (not versions or (version or "") in versions)
+
+    def send(self, item: bytes) -> None:
+        """Queue a serialized WorkItem for the worker."""
+        self._outgoing.put_nowait(item)
+
+    async def next_item(self, patience: float) -> bytes | None:
+        """Return the next item for the worker, or None when none came for `patience` seconds."""
+        try:
+            return self._outgoing.get_nowait()
+        except asyncio.QueueEmpty:
+            pass
+        try:
+            async with asyncio.timeout(patience):
+                return await self._outgoing.get()
+        except TimeoutError:
+            return None
+
+
+def _versions(
+    filters: Iterable[pb.OrchestrationFilter | pb.ActivityFilter],
+) -> dict[str, frozenset[str]]:
+    return {entry.name.lower(): frozenset(entry.versions) for entry in filters}

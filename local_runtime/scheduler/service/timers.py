@@ -1,0 +1,70 @@
+"""Delivers delayed messages when they are due: durable timers, later starts, delayed signals."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from local_runtime.clock import Clock
+from local_runtime.scheduler.engine.events import micros, moment
+from local_runtime.scheduler.storage import messages
+from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
+
+logger = logging.getLogger("local_runtime.scheduler")
+
+_RETRY = timedelta(seconds=1)  # before a failing disk is tried again
+
+
+class Timers:
+    """Sleeps until the earliest delayed message; however many there are, it is one sleep."""
+
+    def __init__(self, writer: Writer, clock: Clock, next_due: int | None) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._next_due = next_due
+        self._earlier = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._task = asyncio.create_task(self._run(), name="timers")
+
+    def added(self, due_at: int) -> None:
+        """A delayed message was stored."""
+        if self._next_due is None or due_at < self._next_due:
+            self._next_due = due_at
+            self._earlier.set()
+
+    async def close(self) -> None:
+        """Stop waiting."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._earlier.clear()
+            if not await self._is_due():
+                continue
+            # Anything added from here on counts anew: the step below reads what it finds.
+            self._next_due = None
+            try:
+                following = await self._writer.submit(messages.deliver_due)
+            except StorageUnavailable as error:
+                logger.error("timers wait: %s", error)
+                following = micros(self._clock.now() + _RETRY)
+            if following is not None:
+                self.added(following)
+
+    async def _is_due(self) -> bool:
+        """Wait for the next due time; False when an earlier one came meanwhile."""
+        if self._next_due is None:
+            await self._earlier.wait()
+            return False
+        sleep = asyncio.ensure_future(self._clock.sleep_until(moment(self._next_due)))
+        earlier = asyncio.ensure_future(self._earlier.wait())
+        try:
+            await asyncio.wait({sleep, earlier}, return_when=asyncio.FIRST_COMPLETED)
+            return sleep.done() and not self._earlier.is_set()
+        finally:
+            sleep.cancel()
+            earlier.cancel()

@@ -1,0 +1,139 @@
+"""RPCs of workers: the stream of work items, completions, and work that is given back."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.empty_pb2 import Empty
+
+from local_runtime import faults
+from local_runtime.scheduler.service.dispatcher import Lease
+from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.service.streams import Kind, WorkerStream
+from local_runtime.scheduler.storage import activities, entities, turns
+from local_runtime.scheduler.storage.effects import ReadyTask
+from local_runtime.scheduler.storage.entities import Batch
+from local_runtime.scheduler.storage.turns import Turn
+
+logger = logging.getLogger("local_runtime.scheduler")
+
+# Clients take a silent stream for a dead one after 15 s at the earliest.
+PING_SECONDS = 5.0
+_PING = pb.WorkItem(healthPing=pb.HealthPing()).SerializeToString()
+
+
+async def hello(hub: Hub, request: Empty) -> Empty:
+    """Answer Hello: the scheduler is there."""
+    del hub, request
+    return Empty()
+
+
+async def get_work_items(
+    hub: Hub, request: pb.GetWorkItemsRequest, write: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """GetWorkItems: write serialized work items to one worker until its stream breaks."""
+    stream = WorkerStream(request)
+    await write(_PING)  # tells a waiting worker at once that it is connected
+    hub.dispatcher.connect(stream)
+    logger.info("task hub %s: a worker connected", hub.name)
+    try:
+        while True:
+            item = await stream.next_item(PING_SECONDS)
+            await write(item if item is not None else _PING)
+            faults.reach("work_item.sent")
+    finally:
+        hub.dispatcher.disconnect(stream)
+        logger.info("task hub %s: a worker's stream ended", hub.name)
+
+
+async def complete_turn(hub: Hub, response: pb.OrchestratorResponse) -> pb.CompleteTaskResponse:
+    """CompleteOrchestratorTask: apply the answer to a turn."""
+    lease = hub.dispatcher.take(response.completionToken, Kind.ORCHESTRATION)
+    if lease is None or not isinstance(lease.work, Turn):
+        return _stale("the turn", response.instanceId)
+    turn = lease.work
+    return await _complete(
+        hub, lease, lambda: hub.writer.submit(lambda tx: turns.commit(tx, turn, response))
+    )
+
+
+async def complete_activity(hub: Hub, response: pb.ActivityResponse) -> pb.CompleteTaskResponse:
+    """CompleteActivityTask: record an activity's result."""
+    lease = hub.dispatcher.take(response.completionToken, Kind.ACTIVITY)
+    if lease is None or not isinstance(lease.work, ReadyTask):
+        return _stale(f"activity task {response.taskId}", response.instanceId)
+    task = lease.work
+    return await _complete(
+        hub, lease, lambda: hub.writer.submit(lambda tx: activities.complete(tx, task, response))
+    )
+
+
+async def complete_batch(hub: Hub, result: pb.EntityBatchResult) -> pb.CompleteTaskResponse:
+    """CompleteEntityTask: apply the answer to a batch of operations."""
+    lease = hub.dispatcher.take(result.completionToken, Kind.ENTITY)
+    if lease is None or not isinstance(lease.work, Batch):
+        return _stale("a batch of entity operations", "?")
+    batch = lease.work
+    return await _complete(
+        hub, lease, lambda: hub.writer.submit(lambda tx: entities.commit(tx, batch, result))
+    )
+
+
+async def _complete(
+    hub: Hub, lease: Lease, commit: Callable[[], Awaitable[bool]]
+) -> pb.CompleteTaskResponse:
+    faults.reach("completion.received")
+    try:
+        applied = await commit()
+    except BaseException:
+        # What was not recorded has not happened: the work is handed out again.
+        hub.dispatcher.abandon(lease)
+        raise
+    hub.dispatcher.release(lease)
+    if not applied:
+        logger.info(
+            "%s: a result came too late (its instance has moved on); it was dropped",
+            lease.target_id,
+        )
+    return pb.CompleteTaskResponse()
+
+
+def _stale(what: str, instance_id: str) -> pb.CompleteTaskResponse:
+    logger.warning(
+        "%s: the result of %s came after its lease had ended; it was dropped, "
+        "and the work runs again where it was not done",
+        instance_id,
+        what,
+    )
+    return pb.CompleteTaskResponse()
+
+
+def _give_back(hub: Hub, token: str, kind: Kind) -> None:
+    lease = hub.dispatcher.take(token, kind)
+    if lease is not None:
+        logger.info("%s: a worker gave its %s work back", lease.target_id, kind.value)
+        hub.dispatcher.abandon(lease)
+
+
+async def abandon_turn(
+    hub: Hub, request: pb.AbandonOrchestrationTaskRequest
+) -> pb.AbandonOrchestrationTaskResponse:
+    """AbandonTaskOrchestratorWorkItem: a worker cannot do this turn."""
+    _give_back(hub, request.completionToken, Kind.ORCHESTRATION)
+    return pb.AbandonOrchestrationTaskResponse()
+
+
+async def abandon_activity(
+    hub: Hub, request: pb.AbandonActivityTaskRequest
+) -> pb.AbandonActivityTaskResponse:
+    """AbandonTaskActivityWorkItem: a worker cannot do this activity."""
+    _give_back(hub, request.completionToken, Kind.ACTIVITY)
+    return pb.AbandonActivityTaskResponse()
+
+
+async def abandon_batch(
+    hub: Hub, request: pb.AbandonEntityTaskRequest
+) -> pb.AbandonEntityTaskResponse:
+    """AbandonTaskEntityWorkItem: a worker cannot do these operations."""
+    _give_back(hub, request.completionToken, Kind.ENTITY)
+    return pb.AbandonEntityTaskResponse()

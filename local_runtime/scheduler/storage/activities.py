@@ -1,0 +1,49 @@
+"""Activities that are waiting or running: their results enter through the inbox."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Message
+from local_runtime.scheduler.storage import messages
+from local_runtime.scheduler.storage.effects import ReadyTask
+from local_runtime.scheduler.storage.transaction import Transaction
+
+
+def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) -> bool:
+    """Record an activity's result; the presence of failure details alone makes it a failure.
+
+    Returns:
+        False when nobody waits for it: its instance has ended or begun a new generation.
+    """
+    deleted = tx.connection.execute("DELETE FROM tasks WHERE task_key = ?", (task.task_key,))
+    if deleted.rowcount == 0:
+        return False
+    task_id = pb.ActivityRequest.FromString(task.request).taskId
+    if response.HasField("failureDetails"):
+        event = events.task_failed(tx.now, task_id, response.failureDetails)
+        tx.effects.note(
+            task.instance_id,
+            "%s failed with %s (task %d)",
+            task.name,
+            response.failureDetails.errorType,
+            task_id,
+        )
+    else:
+        result = response.result if response.HasField("result") else None
+        event = events.task_completed(tx.now, task_id, result)
+        tx.effects.note(task.instance_id, "%s completed (task %d)", task.name, task_id)
+    return messages.send(tx, Message(task.instance_id, event, execution_id=task.execution_id))
+
+
+def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
+    """Return every stored activity, in the order they were scheduled."""
+    rows = connection.execute(
+        "SELECT task_key, instance_id, execution_id, request FROM tasks ORDER BY task_key"
+    )
+    for key, instance_id, execution_id, request in rows:
+        parsed = pb.ActivityRequest.FromString(request)
+        version = parsed.version.value if parsed.HasField("version") else None
+        yield ReadyTask(key, instance_id, execution_id, parsed.name, version, request)

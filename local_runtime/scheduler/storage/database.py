@@ -1,0 +1,67 @@
+"""Opens a task hub's file: settings, integrity, schema."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from local_runtime.errors import StartupError
+from local_runtime.scheduler.storage.schema import MIGRATIONS, SCHEMA_VERSION
+
+type Durability = Literal["full", "relaxed"]
+
+
+def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+    """Open the one connection that writes; creates the file and brings its schema up to date.
+
+    Raises:
+        StartupError: the file is damaged, was written by a newer version, or cannot be opened.
+    """
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path, durability)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        raise StartupError(
+            f"the task hub's file {path} cannot be used: {error}. "
+            "Check its permissions and the free space, restore a copy, "
+            "or start with another --data folder."
+        ) from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -32768")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > SCHEMA_VERSION:
+        raise StartupError(
+            f"the task hub's file {path} has schema {found}, and this version knows "
+            f"{SCHEMA_VERSION} at most. Use the newer version that wrote it, "
+            "or start with another --data folder."
+        )
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StartupError(
+            f"the task hub's file {path} is damaged ({verdict}). Restore a copy, "
+            "or start with another --data folder."
+        )
+    for version in range(found + 1, SCHEMA_VERSION + 1):
+        # One script, one transaction: a crash in the middle leaves the older schema whole.
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{MIGRATIONS[version]}\nPRAGMA user_version = {version};\nCOMMIT;"
+        )
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that only reads: it sees what has been committed, and blocks nobody."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with contextlib.suppress(sqlite3.DatabaseError):
+        connection.execute("PRAGMA cache_size = -8192")
+    connection.execute("PRAGMA query_only = 1")
+    return connection

@@ -1,0 +1,128 @@
+"""Entities: their state, what a worker is given of their inbox, and what its answer changes."""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Message
+from local_runtime.scheduler.engine.entity import (
+    Lock,
+    Queued,
+    decide_batch,
+    plan_entity,
+    signal_event,
+)
+from local_runtime.scheduler.engine.entity_messages import entity_id as one_spelling
+from local_runtime.scheduler.engine.status import TERMINAL
+from local_runtime.scheduler.storage import instances, locks, messages
+from local_runtime.scheduler.storage.instances import InstanceExists
+from local_runtime.scheduler.storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Leased work: operations of one entity that a worker has been given."""
+
+    entity_id: str
+    name: str
+    operations: list[Queued]
+    request: bytes  # EntityRequest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """An entity as it rests."""
+
+    state: str | None
+    lock: Lock | None
+    modified_at: int | None
+
+
+def find(connection: sqlite3.Connection, entity_id: str) -> StoredEntity:
+    """Return an entity; one that was never stored has no state."""
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT state, holder_id, critical_section_id, modified_at FROM entities"
+        " WHERE entity_id = ?",
+        (entity_id,),
+    ).fetchone()
+    if row is None:
+        return StoredEntity(None, None, None)
+    lock = Lock(row[1], row[2]) if row[1] is not None else None
+    return StoredEntity(row[0], lock, row[3])
+
+
+def load(tx: Transaction, entity_id: str) -> Batch | None:
+    """Settle locks at the head of an entity's inbox and put together its next batch."""
+    entity = find(tx.connection, entity_id)
+    plan = plan_entity(
+        entity.lock,
+        messages.queued_events(tx.connection, entity_id),
+        lambda request: locks.is_wanted(tx.connection, request),
+        tx.now,
+    )
+    if plan.consumed:
+        messages.remove(tx, plan.consumed)
+        locks.save(tx, entity_id, entity.state, plan.lock)
+        for message in plan.messages:
+            messages.send(tx, message)
+    if not plan.batch:
+        return None
+    request = pb.EntityRequest(
+        instanceId=entity_id,
+        entityState=events.text(entity.state),
+        operationRequests=[queued.event for queued in plan.batch],
+    )
+    name = entity_id[1:].partition("@")[0]
+    return Batch(entity_id, name, plan.batch, request.SerializeToString())
+
+
+def commit(tx: Transaction, batch: Batch, result: pb.EntityBatchResult) -> bool:
+    """Apply a worker's answer to a batch.
+
+    Returns:
+        False when the entity was deleted meanwhile: the answer is dropped.
+    """
+    if not messages.is_queued(tx.connection, batch.operations[0].position):
+        return False
+    decision = decide_batch(batch.operations, result, tx.now, tx.new_id)
+    messages.remove(tx, decision.done)
+    if decision.done and not result.HasField("failureDetails"):
+        state = result.entityState.value if result.HasField("entityState") else None
+        locks.save(tx, batch.entity_id, state, find(tx.connection, batch.entity_id).lock)
+    for message in decision.messages:
+        messages.send(tx, message)
+    for start in decision.starts:
+        try:
+            instances.start(tx, start, TERMINAL)
+        except InstanceExists as error:
+            # An entity has nobody to report to: the one that runs already goes on.
+            tx.effects.note(batch.entity_id, "did not start an orchestration: %s", error)
+    if messages.has_any(tx.connection, batch.entity_id):
+        tx.effects.ready[batch.entity_id] = None
+    tx.effects.note(batch.entity_id, "%d operation(s) processed", len(decision.done))
+    return True
+
+
+def signal(tx: Transaction, request: pb.SignalEntityRequest) -> None:
+    """Queue an operation that nobody waits for.
+
+    Raises:
+        InvalidResponse: the id is not an entity's.
+    """
+    entity_id = one_spelling(request.instanceId)
+    event = signal_event(entity_id, request.name, request, request.requestId, tx.now)
+    due_at = (
+        events.from_timestamp(request.scheduledTime) if request.HasField("scheduledTime") else None
+    )
+    messages.send(tx, Message(entity_id, event, due_at=due_at))
+
+
+def delete(tx: Transaction, entity_id: str) -> bool:
+    """Delete an entity with everything queued for it; return whether there was anything."""
+    deleted = tx.connection.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,))
+    found = deleted.rowcount > 0 or messages.has_any(tx.connection, entity_id)
+    instances.drop_outstanding(tx, entity_id)
+    return found

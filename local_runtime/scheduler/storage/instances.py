@@ -1,0 +1,177 @@
+"""Rows of the table `instances`: reading them, starting them, ending them."""
+
+import sqlite3
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Generation, Outcome, Start
+from local_runtime.scheduler.engine.orchestration import report_to_parent
+from local_runtime.scheduler.engine.status import Status
+from local_runtime.scheduler.storage import history, locks, messages
+from local_runtime.scheduler.storage.transaction import Transaction
+
+
+class InstanceExists(Exception):
+    """An instance of this id exists, in a state that may not be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What transactions need of a stored instance (payloads are read where they are shown)."""
+
+    instance_id: str
+    execution_id: str
+    status: Status
+    suspended: bool
+    started: pb.ExecutionStartedEvent
+    history_length: int
+
+    @property
+    def generation(self) -> Generation:
+        """The engine's view of it."""
+        return Generation(self.instance_id, self.execution_id, self.started)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a turn of this generation has been committed."""
+        return self.history_length > 0
+
+
+def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
+    """Return an instance, or None."""
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT execution_id, status, suspended, started, history_length FROM instances"
+        " WHERE instance_id = ?",
+        (instance_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    started = pb.ExecutionStartedEvent.FromString(row[3])
+    return Instance(instance_id, row[0], Status(row[1]), bool(row[2]), started, row[4])
+
+
+def start(
+    tx: Transaction, start: Start, replaceable: AbstractSet[Status], execution_id: str | None = None
+) -> None:
+    """Store a new instance and its first event.
+
+    Raises:
+        InstanceExists: one of this id is there, in a state not among `replaceable`.
+    """
+    existing = find(tx.connection, start.instance_id)
+    if existing is not None:
+        if existing.status not in replaceable:
+            raise InstanceExists(
+                f"an orchestration instance with the id '{start.instance_id}' "
+                f"already exists and is {existing.status.capitalize()}"
+            )
+        if not existing.status.is_terminal:
+            end(tx, existing, Outcome(Status.TERMINATED, None, None))
+        delete(tx, start.instance_id)
+    execution_id = execution_id or tx.new_id()
+    started = _with_identity(start, execution_id)
+    given = started.input.value if started.HasField("input") else None
+    delayed = start.due_at is not None and start.due_at > tx.now
+    if delayed and start.due_at is not None:
+        started.scheduledStartTimestamp.CopyFrom(events.timestamp(start.due_at))
+    event = events.execution_started(tx.now, started)
+    kept = pb.ExecutionStartedEvent()
+    kept.CopyFrom(started)
+    kept.ClearField("input")
+    parent = started.parentInstance if started.HasField("parentInstance") else None
+    tx.connection.execute(
+        "INSERT INTO instances (instance_id, execution_id, name, version, status, started, input,"
+        " created_at, updated_at, scheduled_at, parent_id)"
+        " VALUES (?, ?, ?, ?, 'PENDING', ?, ?, ?, ?, ?, ?)",
+        (
+            start.instance_id,
+            execution_id,
+            started.name,
+            started.version.value if started.HasField("version") else None,
+            kept.SerializeToString(),
+            given,
+            tx.now,
+            tx.now,
+            start.due_at,
+            parent.orchestrationInstance.instanceId if parent is not None else None,
+        ),
+    )
+    if delayed and start.due_at is not None:
+        messages.delay(tx, start.instance_id, execution_id, event, start.due_at)
+    else:
+        messages.put(tx, start.instance_id, event)
+    tx.effects.note(start.instance_id, "%s accepted", started.name)
+
+
+def _with_identity(start: Start, execution_id: str) -> pb.ExecutionStartedEvent:
+    started = pb.ExecutionStartedEvent()
+    started.CopyFrom(start.started)
+    started.orchestrationInstance.instanceId = start.instance_id
+    started.orchestrationInstance.executionId.value = execution_id
+    return started
+
+
+def end(tx: Transaction, instance: Instance, outcome: Outcome) -> None:
+    """Store how an instance ended: nothing of it stays queued, and its parent is told."""
+    tx.connection.execute(
+        "UPDATE instances SET status = ?, suspended = 0, output = ?, failure = ?,"
+        " updated_at = ?, completed_at = ? WHERE instance_id = ?",
+        (
+            outcome.status.value,
+            outcome.output,
+            outcome.failure.SerializeToString() if outcome.failure is not None else None,
+            tx.now,
+            tx.now,
+            instance.instance_id,
+        ),
+    )
+    drop_outstanding(tx, instance.instance_id)
+    locks.release_all(tx, instance.instance_id)
+    if instance.started.HasField("parentInstance"):
+        report = report_to_parent(
+            instance.started.parentInstance, instance.instance_id, outcome, tx.now
+        )
+        messages.send(tx, report)
+    tx.effects.changed[instance.instance_id] = None
+    if outcome.failure is not None:
+        tx.effects.note(
+            instance.instance_id,
+            "%s failed with %s",
+            instance.started.name,
+            outcome.failure.errorType,
+        )
+    else:
+        tx.effects.note(
+            instance.instance_id, "%s %s", instance.started.name, outcome.status.value.lower()
+        )
+
+
+def drop_outstanding(tx: Transaction, instance_id: str) -> None:
+    """Drop everything queued for an instance: inbox, delayed messages, activities."""
+    for statement in (
+        "DELETE FROM inbox WHERE target_id = ?",
+        "DELETE FROM delayed WHERE target_id = ?",
+        "DELETE FROM tasks WHERE instance_id = ?",
+    ):
+        tx.connection.execute(statement, (instance_id,))
+    tx.effects.cancelled[instance_id] = None
+
+
+def delete(tx: Transaction, instance_id: str) -> None:
+    """Delete a finished instance and its history."""
+    history.clear(tx, instance_id)
+    drop_outstanding(tx, instance_id)
+    tx.connection.execute("DELETE FROM instances WHERE instance_id = ?", (instance_id,))
+    tx.effects.changed[instance_id] = None
+
+
+def children(connection: sqlite3.Connection, instance_id: str) -> list[str]:
+    """Return the ids of an instance's sub-orchestrations."""
+    rows = connection.execute(
+        "SELECT instance_id FROM instances WHERE parent_id = ?", (instance_id,)
+    )
+    return [child_id for (child_id,) in rows]

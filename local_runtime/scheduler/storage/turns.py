@@ -1,0 +1,227 @@
+"""One turn of an orchestrator: what a worker is given, and what its answer changes."""
+
+from dataclasses import dataclass
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime import faults
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Continuation, Decision, Outcome, Start
+from local_runtime.scheduler.engine.orchestration import decide_turn
+from local_runtime.scheduler.engine.status import TERMINAL
+from local_runtime.scheduler.storage import history, instances, locks, messages, wire
+from local_runtime.scheduler.storage.controls import terminate
+from local_runtime.scheduler.storage.effects import ReadyTask
+from local_runtime.scheduler.storage.instances import Instance, InstanceExists
+from local_runtime.scheduler.storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leased work: the events a worker has been given, and where they stand in the inbox."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    delivered: list[bytes]  # orchestratorStarted, then the inbox
+    positions: list[int]  # of the delivered events but the first
+    request: bytes  # OrchestratorRequest
+
+
+def load(tx: Transaction, instance_id: str) -> Turn | None:
+    """Put together the next turn of an instance, or None when there is nothing for it to do."""
+    instance = instances.find(tx.connection, instance_id)
+    if instance is None or instance.status.is_terminal:
+        return None
+    queue = messages.queue(tx.connection, instance_id)
+    if not instance.has_begun:
+        queue = _beginning(instance, queue)
+    if not queue:
+        return None
+    delivered = [events.orchestrator_started(tx.now).SerializeToString()]
+    delivered += [event for _, event in queue]
+    head = pb.OrchestratorRequest(
+        instanceId=instance_id, executionId=events.text(instance.execution_id)
+    )
+    (trace,) = tx.connection.execute(
+        "SELECT trace FROM instances WHERE instance_id = ?", (instance_id,)
+    ).fetchone()
+    if trace is not None:
+        head.orchestrationTraceContext.ParseFromString(trace)
+    request = (
+        head.SerializeToString()
+        + history.read(tx.connection, instance_id)
+        + wire.frames(wire.NEW_EVENTS, delivered)
+    )
+    started = instance.started
+    return Turn(
+        instance_id,
+        instance.execution_id,
+        started.name,
+        started.version.value if started.HasField("version") else None,
+        delivered,
+        [position for position, _ in queue],
+        request,
+    )
+
+
+def _beginning(instance: Instance, queue: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Put executionStarted first; without it (a later start), or while suspended, nothing runs."""
+    if instance.suspended:
+        return []
+    for index, (_, event) in enumerate(queue):
+        if pb.HistoryEvent.FromString(event).HasField("executionStarted"):
+            return [queue[index], *queue[:index], *queue[index + 1 :]]
+    return []
+
+
+def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bool:
+    """Apply an orchestrator's answer to its turn.
+
+    Returns:
+        False when the instance has meanwhile ended, been replaced or begun a new generation: the
+        answer is dropped.
+
+    Raises:
+        InvalidResponse: the answer makes no sense; nothing is changed.
+    """
+    instance = instances.find(tx.connection, turn.instance_id)
+    if (
+        instance is None
+        or instance.status.is_terminal
+        or instance.execution_id != turn.execution_id
+    ):
+        return False
+    decision = decide_turn(instance.generation, response, tx.now, tx.new_id())
+    processed = len(turn.delivered)
+    if response.HasField("numEventsProcessed"):
+        processed = max(1, min(processed, response.numEventsProcessed.value))
+    messages.remove(tx, turn.positions[: processed - 1])
+    if response.HasField("customStatus"):
+        tx.connection.execute(
+            "UPDATE instances SET custom_status = ? WHERE instance_id = ?",
+            (response.customStatus.value, turn.instance_id),
+        )
+    if isinstance(decision.end, Continuation):
+        _begin_generation(tx, instance, decision.end)
+    else:
+        recorded = [event.SerializeToString() for event in decision.recorded]
+        length = history.append(
+            tx, turn.instance_id, instance.history_length, turn.delivered[:processed] + recorded
+        )
+        _save_progress(tx, instance, length, response)
+    faults.reach("turn.half")
+    _carry_out(tx, instance, decision)
+    if isinstance(decision.end, Outcome):
+        instances.end(tx, instance, decision.end)
+    elif messages.has_any(tx.connection, turn.instance_id):
+        tx.effects.ready[turn.instance_id] = None
+    return True
+
+
+def _save_progress(
+    tx: Transaction, instance: Instance, length: int, response: pb.OrchestratorResponse
+) -> None:
+    trace = (
+        response.orchestrationTraceContext.SerializeToString()
+        if response.HasField("orchestrationTraceContext")
+        else None
+    )
+    tx.connection.execute(
+        "UPDATE instances SET status = CASE WHEN suspended THEN 'SUSPENDED' ELSE 'RUNNING' END,"
+        " history_length = ?, updated_at = ?, trace = coalesce(?, trace) WHERE instance_id = ?",
+        (length, tx.now, trace, instance.instance_id),
+    )
+    if not instance.has_begun:
+        tx.effects.changed[instance.instance_id] = None
+
+
+def _begin_generation(tx: Transaction, instance: Instance, end: Continuation) -> None:
+    """Continue as new: a fresh history; then the carried events, then those that came meanwhile."""
+    instance_id = instance.instance_id
+    execution_id = end.started.orchestrationInstance.executionId.value
+    history.clear(tx, instance_id)
+    tx.connection.execute(
+        "DELETE FROM delayed WHERE target_id = ? AND execution_id IS NOT NULL", (instance_id,)
+    )
+    locks.release_all(tx, instance_id)
+    meanwhile = messages.queue(tx.connection, instance_id)
+    messages.remove(tx, [position for position, _ in meanwhile])
+    messages.put(tx, instance_id, events.execution_started(tx.now, end.started))
+    for event in end.carryover:
+        messages.put(tx, instance_id, event)
+    for _, event in meanwhile:
+        parsed = pb.HistoryEvent.FromString(event)
+        if _outlives_generation(parsed):
+            messages.put(tx, instance_id, parsed)
+    kept = pb.ExecutionStartedEvent()
+    kept.CopyFrom(end.started)
+    kept.ClearField("input")
+    tx.connection.execute(
+        "UPDATE instances SET execution_id = ?, started = ?, version = ?, input = ?,"
+        " status = CASE WHEN suspended THEN 'SUSPENDED' ELSE 'RUNNING' END,"
+        " history_length = 0, updated_at = ?, trace = NULL WHERE instance_id = ?",
+        (
+            execution_id,
+            kept.SerializeToString(),
+            end.started.version.value if end.started.HasField("version") else None,
+            end.started.input.value if end.started.HasField("input") else None,
+            tx.now,
+            instance_id,
+        ),
+    )
+    tx.effects.note(instance_id, "%s continued as new", instance.started.name)
+
+
+def _outlives_generation(event: pb.HistoryEvent) -> bool:
+    """Whether an unread event is for the instance, and not an answer to its old generation."""
+    return event.WhichOneof("eventType") in (
+        "eventRaised",
+        "executionSuspended",
+        "executionResumed",
+    )
+
+
+def _carry_out(tx: Transaction, instance: Instance, decision: Decision) -> None:
+    for task in decision.tasks:
+        _add_task(tx, instance, task.task_id, task.request)
+    for message in decision.messages:
+        locks.keep_account(tx, instance.instance_id, message.event)
+        # After continue-as-new the timers that the old generation has just set are void.
+        void = isinstance(decision.end, Continuation) and message.execution_id is not None
+        if not void:
+            messages.send(tx, message)
+    for start in decision.starts:
+        _start_child(tx, instance, start)
+    for termination in decision.terminations:
+        terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
+
+
+def _add_task(
+    tx: Transaction, instance: Instance, task_id: int, request: pb.ActivityRequest
+) -> None:
+    key = tx.new_key()
+    data = request.SerializeToString()
+    tx.connection.execute(
+        "INSERT INTO tasks (task_key, instance_id, execution_id, task_id, request)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (key, instance.instance_id, instance.execution_id, task_id, data),
+    )
+    version = request.version.value if request.HasField("version") else None
+    tx.effects.tasks.append(
+        ReadyTask(key, instance.instance_id, instance.execution_id, request.name, version, data)
+    )
+    tx.effects.note(instance.instance_id, "%s scheduled (task %d)", request.name, task_id)
+
+
+def _start_child(tx: Transaction, instance: Instance, start: Start) -> None:
+    try:
+        instances.start(tx, start, TERMINAL)
+    except InstanceExists as error:
+        if start.task_id is None:
+            return
+        failure = pb.TaskFailureDetails(
+            errorType="OrchestrationAlreadyExists", errorMessage=str(error), isNonRetriable=True
+        )
+        messages.put(tx, instance.instance_id, events.child_failed(tx.now, start.task_id, failure))

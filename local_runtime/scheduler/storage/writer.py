@@ -1,0 +1,163 @@
+"""The one thread that writes a task hub, and commits in groups.
+
+Whatever is waiting when the thread comes round goes into one transaction, so that many small
+steps share one flush to disk. A step that raises is rolled back alone; when the commit itself
+fails, every step of the group fails and nothing of it has happened.
+"""
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from local_runtime import faults
+from local_runtime.clock import Clock
+from local_runtime.scheduler.engine.events import micros
+from local_runtime.scheduler.storage.effects import Effects
+from local_runtime.scheduler.storage.transaction import Transaction
+
+logger = logging.getLogger("local_runtime.scheduler")
+
+type Step[T] = Callable[[Transaction], T]
+
+_MAX_GROUP = 500  # steps in one transaction: bounds how long the first of them waits
+
+
+class StorageUnavailable(Exception):
+    """The disk did not take the transaction: nothing of it has happened, and it may be retried."""
+
+
+class Writer:
+    """Runs steps on its own thread, in the order they came."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._new_id = new_id
+        self._on_commit: Callable[[Effects], None] = _ignore
+        self._loop = asyncio.get_running_loop()
+        self._keys = itertools.count(_greatest_key(connection) + 1)
+        self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="task-hub-writer", daemon=True)
+
+    def start(self, on_commit: Callable[[Effects], None]) -> None:
+        """Start the thread; `on_commit` gets, on the event loop, what each commit brought about."""
+        self._on_commit = on_commit
+        self._thread.start()
+
+    def submit[T](self, step: Step[T]) -> asyncio.Future[T]:
+        """Queue a step; the future has its result once the commit is on disk.
+
+        Raises (through the future):
+            StorageUnavailable: the disk did not take it.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._wake:
+            if self._closing:
+                future.set_exception(StorageUnavailable("the task hub is closing"))
+                return future
+            self._waiting.append((step, future))
+            self._wake.notify()
+        return future
+
+    async def close(self) -> None:
+        """Commit what is queued, then end the thread and close the connection."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._waiting or self._closing)
+                group = self._waiting[:_MAX_GROUP]
+                del self._waiting[:_MAX_GROUP]
+            if not group:
+                break
+            results, effects = self._commit([step for step, _ in group])
+            futures = [future for _, future in group]
+            self._loop.call_soon_threadsafe(self._deliver, futures, results, effects)
+        self._connection.close()
+
+    def _commit(self, steps: list[Step[Any]]) -> tuple[list[Any], Effects]:
+        transaction = Transaction(
+            self._connection, micros(self._clock.now()), self._new_id, self._keys.__next__
+        )
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            results = [self._attempt(step, transaction) for step in steps]
+            faults.reach("commit.before")
+            self._connection.execute("COMMIT")
+            faults.reach("commit.after")
+        except sqlite3.Error as error:
+            logger.exception("the task hub's file did not take a transaction")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            refused = StorageUnavailable(f"the task hub's file did not take it: {error}")
+            return [refused] * len(steps), Effects()
+        return results, transaction.effects
+
+    def _attempt(self, step: Step[Any], transaction: Transaction) -> Any:
+        """Run one step; what it raises is its result, and its changes are undone."""
+        whole = transaction.effects
+        transaction.effects = Effects()
+        self._connection.execute("SAVEPOINT step")
+        try:
+            result = step(transaction)
+        except sqlite3.OperationalError:
+            raise  # a full or failing disk: no step of the group can be kept
+        except Exception as error:
+            self._connection.execute("ROLLBACK TO step")
+            transaction.effects = whole
+            result = error
+        else:
+            _merge(whole, transaction.effects)
+            transaction.effects = whole
+        self._connection.execute("RELEASE step")
+        return result
+
+    def _deliver(
+        self, futures: list[asyncio.Future[Any]], results: list[Any], effects: Effects
+    ) -> None:
+        for future, result in zip(futures, results, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        self._on_commit(effects)
+
+
+def _ignore(effects: Effects) -> None:
+    del effects
+
+
+def _greatest_key(connection: sqlite3.Connection) -> int:
+    (key,) = connection.execute(
+        "SELECT max(coalesce((SELECT max(position) FROM inbox), 0),"
+        " coalesce((SELECT max(task_key) FROM tasks), 0),"
+        " coalesce((SELECT max(delayed_key) FROM delayed), 0))"
+    ).fetchone()
+    return key
+
+
+def _merge(whole: Effects, part: Effects) -> None:
+    whole.ready |= part.ready
+    whole.tasks += part.tasks
+    whole.cancelled |= part.cancelled
+    whole.changed |= part.changed
+    whole.notes += part.notes
+    if part.due_at is not None:
+        whole.delayed(part.due_at)
