@@ -58,47 +58,55 @@ def plan_entity(
         now: the time, in microseconds.
     """
     plan = EntityPlan(lock=lock)
-    for queued in queue:
-        match queued.event.WhichOneof("eventType"):
-            case "entityUnlockSent":
-                go_on = _plan_unlock(queued, plan)
-            case "entityLockRequested":
-                go_on = _plan_lock(queued, plan, is_wanted, now)
-            case _:
-                if plan.lock is None or _is_call_of(queued.event, plan.lock.holder_id):
-                    plan.batch.append(queued)
-                go_on = len(plan.batch) < MAX_BATCH
-        if not go_on:
-            break
+    waiting = list(queue)
+    while _walk(waiting, plan, is_wanted, now):
+        # A lock was released: what had to wait for it stands before what has been seen.
+        consumed = set(plan.consumed)
+        waiting = [queued for queued in waiting if queued.position not in consumed]
     return plan
 
 
-def _plan_unlock(queued: Queued, plan: EntityPlan) -> bool:
-    if plan.lock is None or _releases(queued.event.entityUnlockSent, plan.lock):
-        # Operations that came before the unlock run before it takes effect.
-        if plan.batch:
-            return False
-        plan.lock = None
-    plan.consumed.append(queued.position)
-    return True
-
-
-def _plan_lock(
-    queued: Queued,
+def _walk(
+    waiting: list[Queued],
     plan: EntityPlan,
     is_wanted: Callable[[pb.EntityLockRequestedEvent], bool],
     now: int,
 ) -> bool:
-    if plan.lock is not None:
-        return True  # it waits; calls of the holder behind it go on
-    if plan.batch:
-        return False  # operations that came before the lock run before it is taken
+    """Plan as far as the lock allows; return whether a lock was released, and all starts anew."""
+    for queued in waiting:
+        match queued.event.WhichOneof("eventType"):
+            case "entityUnlockSent":
+                if plan.batch:
+                    return False  # operations that came before the unlock run before it
+                plan.consumed.append(queued.position)
+                if plan.lock is not None and _releases(queued.event.entityUnlockSent, plan.lock):
+                    plan.lock = None
+                    return True
+            case "entityLockRequested" if plan.lock is None:
+                if plan.batch:
+                    return False  # operations that came before the lock run before it is taken
+                _take_lock(queued, plan, is_wanted, now)
+            case "entityLockRequested":
+                pass  # it waits; calls of the holder behind it go on
+            case _:
+                if plan.lock is None or _is_call_of(queued.event, plan.lock.holder_id):
+                    plan.batch.append(queued)
+                if len(plan.batch) >= MAX_BATCH:
+                    return False
+    return False
+
+
+def _take_lock(
+    queued: Queued,
+    plan: EntityPlan,
+    is_wanted: Callable[[pb.EntityLockRequestedEvent], bool],
+    now: int,
+) -> None:
     request = queued.event.entityLockRequested
     plan.consumed.append(queued.position)
     if is_wanted(request):
         plan.lock = Lock(request.parentInstanceId.value, request.criticalSectionId)
         plan.messages.append(_pass_on(queued.event, now))
-    return True
 
 
 def _releases(unlock: pb.EntityUnlockSentEvent, lock: Lock) -> bool:

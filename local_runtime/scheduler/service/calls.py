@@ -65,3 +65,18 @@ def unary[Request: Message, Response: Message](
             await refuse(context, error)
 
     return call
+
+
+def streaming[Request: Message](
+    hubs: Hubs,
+    handle: Callable[[Hub, Request, Callable[[Any], Awaitable[None]]], Awaitable[None]],
+) -> Callable[[Request, Context], Awaitable[None]]:
+    """Make a gRPC handler of a function that writes a stream of answers from one hub."""
+
+    async def call(request: Request, context: Context) -> None:
+        try:
+            await handle(hub_of(hubs, context), request, context.write)
+        except Exception as error:
+            await refuse(context, error)
+
+    return call

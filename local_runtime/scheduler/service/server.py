@@ -2,27 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
-from durabletask.internal import orchestrator_service_pb2 as pb
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from local_runtime.clock import SystemClock
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
-from local_runtime.scheduler.service import (
-    entity_calls,
-    instance_calls,
-    list_calls,
-    worker_calls,
-)
-from local_runtime.scheduler.service.calls import Context, hub_of, refuse, unary
+from local_runtime.scheduler.service.calls import streaming, unary
 from local_runtime.scheduler.service.hubs import Hubs
+from local_runtime.scheduler.service.methods import STREAMS, UNARY
 from local_runtime.scheduler.storage.database import Durability
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -95,64 +88,24 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
 
 
 def _handlers(hubs: Hubs) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
-    def call(
-        handle: Callable[[Any, Any], Any], request: type[Message]
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
-        return grpc.unary_unary_rpc_method_handler(
-            unary(hubs, handle),  # pyright: ignore[reportArgumentType] - grpc.aio's own shape
+    # The ignored arguments are handlers of grpc.aio's shape, which the stubs do not know.
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            unary(hubs, handle),  # pyright: ignore[reportArgumentType]
             request_deserializer=request.FromString,
             response_serializer=_to_bytes,
         )
-
-    def stream(
-        handle: Callable[[Any, Any, Any], Awaitable[None]],
-        request: type[Message],
-        serialize: Callable[[Any], bytes],
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
-        async def call_stream(message: Message, context: Context) -> None:
-            try:
-                await handle(hub_of(hubs, context), message, context.write)
-            except Exception as error:
-                await refuse(context, error)
-
-        return grpc.unary_stream_rpc_method_handler(
-            call_stream,  # pyright: ignore[reportArgumentType] - grpc.aio's own shape
-            request_deserializer=request.FromString,
-            response_serializer=serialize,
-        )
-
-    workers, instances, lists = worker_calls, instance_calls, list_calls
-    return {
-        "Hello": call(workers.hello, Empty),
-        # Work items are put together as bytes; see storage/wire.py.
-        "GetWorkItems": stream(workers.get_work_items, pb.GetWorkItemsRequest, bytes),
-        "CompleteOrchestratorTask": call(workers.complete_turn, pb.OrchestratorResponse),
-        "CompleteActivityTask": call(workers.complete_activity, pb.ActivityResponse),
-        "CompleteEntityTask": call(workers.complete_batch, pb.EntityBatchResult),
-        "AbandonTaskOrchestratorWorkItem": call(
-            workers.abandon_turn, pb.AbandonOrchestrationTaskRequest
-        ),
-        "AbandonTaskActivityWorkItem": call(
-            workers.abandon_activity, pb.AbandonActivityTaskRequest
-        ),
-        "AbandonTaskEntityWorkItem": call(workers.abandon_batch, pb.AbandonEntityTaskRequest),
-        "StartInstance": call(instances.start, pb.CreateInstanceRequest),
-        "GetInstance": call(instances.get, pb.GetInstanceRequest),
-        "WaitForInstanceStart": call(instances.wait_for_start, pb.GetInstanceRequest),
-        "WaitForInstanceCompletion": call(instances.wait_for_completion, pb.GetInstanceRequest),
-        "RaiseEvent": call(instances.raise_event, pb.RaiseEventRequest),
-        "TerminateInstance": call(instances.terminate, pb.TerminateRequest),
-        "SuspendInstance": call(instances.suspend, pb.SuspendRequest),
-        "ResumeInstance": call(instances.resume, pb.ResumeRequest),
-        "QueryInstances": call(lists.query, pb.QueryInstancesRequest),
-        "PurgeInstances": call(lists.purge_instances, pb.PurgeInstancesRequest),
-        "StreamInstanceHistory": stream(
-            lists.stream_history, pb.StreamInstanceHistoryRequest, _to_bytes
-        ),
-        "SignalEntity": call(entity_calls.signal, pb.SignalEntityRequest),
-        "GetEntity": call(entity_calls.get, pb.GetEntityRequest),
+        for name, (handle, request) in UNARY.items()
     }
+    for name, (handle, request) in STREAMS.items():
+        handlers[name] = grpc.unary_stream_rpc_method_handler(
+            streaming(hubs, handle),  # pyright: ignore[reportArgumentType]
+            request_deserializer=request.FromString,
+            response_serializer=_to_bytes,
+        )
+    return handlers
 
 
-def _to_bytes(message: Message) -> bytes:
-    return message.SerializeToString()
+def _to_bytes(message: Message | bytes) -> bytes:
+    # Work items come as bytes already: see storage/wire.py.
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -1,0 +1,51 @@
+"""The protocol methods this scheduler has; a client that calls another gets UNIMPLEMENTED."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+
+from local_runtime.scheduler.service import (
+    entity_calls,
+    instance_calls,
+    list_calls,
+    worker_calls,
+)
+
+type Unary = Callable[[Any, Any], Awaitable[Message]]
+type Stream = Callable[[Any, Any, Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+UNARY: dict[str, tuple[Unary, type[Message]]] = {
+    "Hello": (worker_calls.hello, Empty),
+    "CompleteOrchestratorTask": (worker_calls.complete_turn, pb.OrchestratorResponse),
+    "CompleteActivityTask": (worker_calls.complete_activity, pb.ActivityResponse),
+    "CompleteEntityTask": (worker_calls.complete_batch, pb.EntityBatchResult),
+    "AbandonTaskOrchestratorWorkItem": (
+        worker_calls.abandon_turn,
+        pb.AbandonOrchestrationTaskRequest,
+    ),
+    "AbandonTaskActivityWorkItem": (
+        worker_calls.abandon_activity,
+        pb.AbandonActivityTaskRequest,
+    ),
+    "AbandonTaskEntityWorkItem": (worker_calls.abandon_batch, pb.AbandonEntityTaskRequest),
+    "StartInstance": (instance_calls.start, pb.CreateInstanceRequest),
+    "GetInstance": (instance_calls.get, pb.GetInstanceRequest),
+    "WaitForInstanceStart": (instance_calls.wait_for_start, pb.GetInstanceRequest),
+    "WaitForInstanceCompletion": (instance_calls.wait_for_completion, pb.GetInstanceRequest),
+    "RaiseEvent": (instance_calls.raise_event, pb.RaiseEventRequest),
+    "TerminateInstance": (instance_calls.terminate, pb.TerminateRequest),
+    "SuspendInstance": (instance_calls.suspend, pb.SuspendRequest),
+    "ResumeInstance": (instance_calls.resume, pb.ResumeRequest),
+    "QueryInstances": (list_calls.query, pb.QueryInstancesRequest),
+    "PurgeInstances": (list_calls.purge_instances, pb.PurgeInstancesRequest),
+    "SignalEntity": (entity_calls.signal, pb.SignalEntityRequest),
+    "GetEntity": (entity_calls.get, pb.GetEntityRequest),
+}
+
+STREAMS: dict[str, tuple[Stream, type[Message]]] = {
+    "GetWorkItems": (worker_calls.get_work_items, pb.GetWorkItemsRequest),
+    "StreamInstanceHistory": (list_calls.stream_history, pb.StreamInstanceHistoryRequest),
+}
