@@ -1,0 +1,1 @@
+"""This service's agents, one file per team. You edit these: plain data, no code that runs."""

@@ -1,0 +1,47 @@
+"""Durable agents: every call of an agent is a durable activity, and its outcome tells the truth."""
+
+from durable_agents.agent import Agent, ChatClient
+from durable_agents.app import AgentBlueprint, AgentFunctionApp, DurableAgent
+from durable_agents.chat_client import (
+    AzureOpenAIChatClient,
+    OpenAIChatClient,
+    chat_client_from_environment,
+)
+from durable_agents.errors import (
+    AgentCallFailed,
+    AgentError,
+    AgentNotRegistered,
+    AgentTimeout,
+    ConfigurationError,
+    InvalidAgent,
+    InvalidAgentOutput,
+    InvalidInput,
+    ModelRateLimited,
+    ModelRejected,
+    ModelUnavailable,
+)
+from durable_agents.messages import AgentResponse, TokenUsage
+
+__all__ = [
+    "Agent",
+    "AgentBlueprint",
+    "AgentCallFailed",
+    "AgentError",
+    "AgentFunctionApp",
+    "AgentNotRegistered",
+    "AgentResponse",
+    "AgentTimeout",
+    "AzureOpenAIChatClient",
+    "ChatClient",
+    "ConfigurationError",
+    "DurableAgent",
+    "InvalidAgent",
+    "InvalidAgentOutput",
+    "InvalidInput",
+    "ModelRateLimited",
+    "ModelRejected",
+    "ModelUnavailable",
+    "OpenAIChatClient",
+    "TokenUsage",
+    "chat_client_from_environment",
+]

@@ -1,0 +1,60 @@
+"""The only side effect of the library: asking an agent's model, once, as an activity."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pydantic import ValidationError
+
+from durable_agents.agent import Agent, ChatClient
+from durable_agents.errors import AgentCallFailed
+from durable_agents.failure_text import to_text
+from durable_agents.messages import AgentResponse, ModelRequest
+
+logger = logging.getLogger(__name__)
+
+type AgentActivity = Callable[[Any], Coroutine[Any, Any, AgentResponse]]
+
+
+def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
+    """Return the activity function of an agent. It is named like the agent.
+
+    It is a coroutine function: the Functions worker runs those on its event loop, so that a hundred
+    calls that wait for a model hold no hundred threads.
+    """
+
+    # The annotations are read: by the worker when it indexes the function (it takes no generic
+    # types), and by the SDK, which learns from them what type a stored result has.
+    async def ask(request: object) -> AgentResponse:
+        try:
+            response = await chat_client.complete(agent, _read(request, agent, chat_client.model))
+        except AgentCallFailed as error:
+            logger.warning("%s", error)
+            # What str() gives is all that crosses the boundary.
+            error.args = (to_text(error),)
+            raise
+        logger.info(
+            "agent '%s' (model '%s') answered: %d tokens in, %d out",
+            agent.name,
+            response.model,
+            response.usage.input_tokens,
+            response.usage.output_tokens,
+        )
+        return response
+
+    ask.__name__ = ask.__qualname__ = agent.name
+    ask.__doc__ = agent.description or f"Ask the agent {agent.name}."
+    return ask
+
+
+def _read(request: object, agent: Agent, model: str) -> ModelRequest:
+    try:
+        return ModelRequest.model_validate(request)
+    except ValidationError as error:
+        # Without the input: a prompt has no place in a message or a log.
+        places = [".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)]
+        raise AgentCallFailed(
+            f"the activity's input is not a model request (wrong: {', '.join(places) or 'all'})",
+            agent=agent.name,
+            model=model,
+        ) from None

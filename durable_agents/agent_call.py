@@ -1,0 +1,170 @@
+"""One call of an agent as a durable task: the requests it takes, and the waits between them.
+
+Each request to the model is an activity of its own, named like the agent, and each wait a durable
+timer: after a crash nothing that was answered is asked again. The SDK's own retries are not used:
+they ask neither what kind of failure it was nor how long the server wants to be left alone.
+
+What happens here is a function of the history alone, so it is the same in every replay. Only the
+SDK's public tasks are built upon: `CompositeTask` to hear of a task's end, `CompletableTask` to be
+a task that ends.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask.task import (
+    CompletableTask,
+    CompositeTask,
+    OrchestrationContext,
+    RetryPolicy,
+    Task,
+    TaskFailedError,
+)
+
+from durable_agents.agent import Agent
+from durable_agents.errors import AgentCallFailed, AgentTimeout, InvalidAgentOutput
+from durable_agents.failure_text import from_failure
+from durable_agents.messages import AgentResponse, Correction, ModelRequest, TokenUsage
+from durable_agents.retry import next_delay
+from durable_agents.structured_output import Invalid, OutputFormat, Valid
+
+type AnyContext = df.DurableOrchestrationContext | OrchestrationContext
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """All that is decided before a call is made.
+
+    Attributes:
+        agent: The agent to call.
+        model: The name of its model, for messages.
+        activity: Its activity, a function reference: the SDK reads the result's type from it.
+        request: The first request.
+        output: The form that the answer must have, if any.
+        retry: How failed requests are retried.
+        timeout: How long the whole call may take.
+    """
+
+    agent: Agent
+    model: str
+    activity: Callable[..., Any]
+    request: ModelRequest
+    output: OutputFormat | None
+    retry: RetryPolicy
+    timeout: timedelta | None
+
+
+class AgentCall(CompletableTask[AgentResponse]):
+    """A durable task that ends with the agent's answer, or with an `AgentCallFailed`."""
+
+    def __init__(self, context: AnyContext, plan: CallPlan) -> None:
+        super().__init__()
+        self._context = context
+        self._plan = plan
+        self._request = plan.request
+        self._usage = TokenUsage()
+        self._attempt = 0
+        self._asked_first = self._now()
+        self._ask()
+        if plan.timeout is not None:
+            _Then(self._timer(plan.timeout), self._expired)
+
+    def _ask(self) -> None:
+        self._attempt += 1
+        payload = self._request.to_payload()
+        activity: Task[Any]
+        if isinstance(self._context, OrchestrationContext):
+            activity = self._context.call_activity(self._plan.activity, input=payload)
+        else:
+            activity = self._context.call_activity(self._plan.activity, payload)
+        _Then(activity, self._answered)
+
+    def _answered(self, activity: Task[Any]) -> None:
+        if self.is_complete:  # the deadline came first
+            return
+        if activity.is_failed:
+            failed = activity.get_exception()
+            self._failed(from_failure(failed, self._plan.agent.name, self._plan.model))
+        else:
+            self._judge(activity.get_result())
+
+    def _failed(self, error: AgentCallFailed) -> None:
+        elapsed = max(self._now() - self._asked_first, timedelta())
+        delay = next_delay(self._plan.retry, self._attempt, error, elapsed)
+        if delay is None:
+            self._end_with(error)
+        else:
+            _Then(self._timer(delay), self._waited)
+
+    def _waited(self, _timer: Task[Any]) -> None:
+        if not self.is_complete:
+            self._ask()
+
+    def _judge(self, response: AgentResponse) -> None:
+        self._usage += response.usage
+        response = response.model_copy(update={"usage": self._usage})
+        if self._plan.output is None:
+            self.complete(response)
+            return
+        match self._plan.output.read(response.text):
+            case Valid(value):
+                self.complete(response.model_copy(update={"value": value}))
+            case Invalid(problem):
+                self._ask_again(response, problem)
+
+    def _ask_again(self, response: AgentResponse, problem: str) -> None:
+        asked = len(self._request.corrections)
+        if asked >= self._plan.agent.corrections:
+            self._end_with(
+                InvalidAgentOutput(
+                    f"the answer does not fit the response format, asked {asked + 1} times: "
+                    f"{problem}",
+                    agent=self._plan.agent.name,
+                    model=response.model,
+                    request_id=response.request_id,
+                )
+            )
+            return
+        correction = Correction(answer=response.text, problem=problem)
+        corrections = (*self._request.corrections, correction)
+        self._request = self._request.model_copy(update={"corrections": corrections})
+        # A new request: it has all its attempts before it.
+        self._attempt, self._asked_first = 0, self._now()
+        self._ask()
+
+    def _expired(self, _timer: Task[Any]) -> None:
+        if not self.is_complete:
+            self._end_with(
+                AgentTimeout(
+                    f"no answer within {self._plan.timeout}",
+                    agent=self._plan.agent.name,
+                    model=self._plan.model,
+                )
+            )
+
+    def _end_with(self, error: AgentCallFailed) -> None:
+        # As `fail` does, but with an error of ours: `fail` can only make a TaskFailedError, and
+        # a flow's author wants to catch ModelRejected.
+        self._exception: TaskFailedError | None = error
+        self._is_complete = True
+        self._notify_parent()
+
+    def _now(self) -> datetime:
+        return self._context.current_utc_datetime
+
+    def _timer(self, delay: timedelta) -> Task[Any]:
+        return self._context.create_timer(self._now() + delay)
+
+
+class _Then(CompositeTask[None]):
+    """Hears of the end of one task. The task itself keeps it alive until then."""
+
+    def __init__(self, first: Task[Any], then: Callable[[Task[Any]], None]) -> None:
+        self._then = then
+        super().__init__([first])
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        self._then(task)

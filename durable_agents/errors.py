@@ -1,0 +1,102 @@
+"""The errors of the library, by who must act.
+
+    AgentError
+    ├── ConfigurationError        the operator: a setting is missing or wrong
+    │   └── InvalidAgent          the author: a bad agent, found at startup
+    ├── AgentNotRegistered        the author or caller: no agent has this name
+    ├── InvalidInput              the caller: what was given cannot be used
+    └── AgentCallFailed           a call of an agent came to nothing; also a TaskFailedError
+        ├── ModelRejected         the request was refused; the same request is refused again
+        ├── ModelRateLimited      retried, then raised; has `retry_after`
+        ├── ModelUnavailable      retried, then raised: no answer, a server's fault, a broken answer
+        ├── InvalidAgentOutput    the model: its answer cannot be used, though it was asked again
+        └── AgentTimeout          no answer within the `timeout` of the call
+
+An `AgentCallFailed` is raised twice: in the activity that called the model, and, after its text has
+crossed the durable boundary (`failure_text`), in the orchestrator that waits for the call.
+"""
+
+from typing import ClassVar
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.task import TaskFailedError
+
+
+class AgentError(Exception):
+    """Any error of this library."""
+
+
+class ConfigurationError(AgentError):
+    """A setting is missing or wrong; the message names it and says what to do."""
+
+
+class InvalidAgent(ConfigurationError):
+    """An agent cannot be registered; the message names it."""
+
+
+class AgentNotRegistered(AgentError):
+    """No agent has the name that was asked for."""
+
+
+class InvalidInput(AgentError):
+    """What an agent or a flow was given cannot be used."""
+
+
+class AgentCallFailed(AgentError, TaskFailedError):
+    """A call of an agent came to nothing. Orchestrators may catch it and go on.
+
+    Attributes:
+        cause: What went wrong, in one line.
+        agent: Name of the agent that was called.
+        model: Name of the model or deployment.
+        request_id: The server's id of the request, or an empty text.
+        retry_after: The seconds that the server asked to wait, if it did.
+    """
+
+    retriable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        agent: str,
+        model: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+        details: pb.TaskFailureDetails | None = None,
+    ) -> None:
+        self.cause = " ".join(cause.split())
+        self.agent = agent
+        self.model = model
+        self.request_id = request_id
+        self.retry_after = retry_after
+        of_model = f" (model '{model}')" if model else ""
+        of_request = f" [request {request_id}]" if request_id else ""
+        message = f"agent '{agent}'{of_model}: {self.cause}{of_request}"
+        if details is None:
+            details = pb.TaskFailureDetails(errorType=type(self).__name__, errorMessage=message)
+        super().__init__(message, details)
+
+
+class ModelRejected(AgentCallFailed):
+    """The model's server, or the model, refused the request. Never retried."""
+
+
+class ModelRateLimited(AgentCallFailed):
+    """The model's server asks to call less often."""
+
+    retriable = True
+
+
+class ModelUnavailable(AgentCallFailed):
+    """The model's server did not answer, failed, or sent what is no answer."""
+
+    retriable = True
+
+
+class InvalidAgentOutput(AgentCallFailed):
+    """The model answered, but not what was asked for."""
+
+
+class AgentTimeout(AgentCallFailed):
+    """The call took longer than its `timeout`. A late answer is dropped."""

@@ -1,0 +1,90 @@
+"""How a failed agent call crosses the durable boundary: as one line of text.
+
+Of an activity's exception, Azure's Functions host keeps the class name, the first line of its text
+and the stack. So the text carries all that the orchestrator needs: the cause, for people who read
+the history, then one JSON object.
+"""
+
+import json
+from typing import Any, cast
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.task import FailureDetails, TaskFailedError
+from google.protobuf.wrappers_pb2 import StringValue
+
+from durable_agents.errors import (
+    AgentCallFailed,
+    InvalidAgentOutput,
+    ModelRateLimited,
+    ModelRejected,
+    ModelUnavailable,
+)
+
+_MARK = ' {"agent": '
+_LONGEST_CAUSE = 1000
+
+# Only these come back as themselves: a type name read from a history never picks another class.
+_CLASSES = {
+    kind.__name__: kind
+    for kind in (ModelRejected, ModelRateLimited, ModelUnavailable, InvalidAgentOutput)
+}
+
+
+def to_text(error: AgentCallFailed) -> str:
+    """Return the line from which `from_failure` can make the error again."""
+    facts = {
+        "agent": error.agent,
+        "model": error.model,
+        "request_id": error.request_id,
+        "retry_after": error.retry_after,
+    }
+    kept = {name: fact for name, fact in facts.items() if fact not in ("", None) or name == "agent"}
+    return f"{error.cause[:_LONGEST_CAUSE]} {json.dumps(kept)}"
+
+
+def from_failure(failed: TaskFailedError, agent: str, model: str) -> AgentCallFailed:
+    """Return the error that the failure of an agent's activity stands for.
+
+    Args:
+        failed: The failure, as the SDK tells of it.
+        agent: The agent that was called.
+        model: Its model, for failures that do not name one.
+    """
+    details = failed.details
+    name = details.error_type.rpartition(".")[2]
+    kind = _CLASSES.get(name)
+    if kind is None:
+        # Not an error of ours: a platform's refusal, or a fault in the code of the call.
+        return AgentCallFailed(
+            f"{name}: {details.message}", agent=agent, model=model, details=_as_message(details)
+        )
+    # The last mark: the cause may quote a server, and with it any text.
+    cause, _, rest = details.message.rpartition(_MARK)
+    facts = _facts(_MARK.strip() + " " + rest) if cause else {}
+    return kind(
+        cause or details.message,
+        agent=agent,
+        model=str(facts.get("model", model)),
+        request_id=str(facts.get("request_id", "")),
+        retry_after=_seconds(facts.get("retry_after")),
+        details=_as_message(details),
+    )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    try:
+        facts: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+
+
+def _seconds(fact: object) -> float | None:
+    return float(fact) if isinstance(fact, int | float) else None
+
+
+def _as_message(details: FailureDetails) -> pb.TaskFailureDetails:
+    stack = StringValue(value=details.stack_trace) if details.stack_trace else None
+    return pb.TaskFailureDetails(
+        errorType=details.error_type, errorMessage=details.message, stackTrace=stack
+    )

@@ -1,0 +1,276 @@
+"""Checks JSON data against a JSON schema. Pure; used where an answer must have a given form.
+
+It knows the keywords that model servers know for structured output, and refuses a schema with any
+other: a keyword that was silently ignored would call an answer valid that is not.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+type Schema = Mapping[str, Any] | bool
+
+_DEEPEST = 60
+
+_TYPES: dict[str, Callable[[object], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "number": lambda value: _is_number(value),
+    "integer": lambda value: _is_number(value) and float(cast("float", value)).is_integer(),
+}
+
+_LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "minLength": (lambda value, limit: len(value) >= limit, "is shorter than"),
+    "maxLength": (lambda value, limit: len(value) <= limit, "is longer than"),
+    "pattern": (lambda value, limit: re.search(limit, value) is not None, "does not match"),
+    "minItems": (lambda value, limit: len(value) >= limit, "has fewer items than"),
+    "maxItems": (lambda value, limit: len(value) <= limit, "has more items than"),
+    "minimum": (lambda value, limit: value >= limit, "is less than"),
+    "maximum": (lambda value, limit: value <= limit, "is more than"),
+    "exclusiveMinimum": (lambda value, limit: value > limit, "is not more than"),
+    "exclusiveMaximum": (lambda value, limit: value < limit, "is not less than"),
+    "multipleOf": (lambda value, limit: _is_multiple(value, limit), "is not a multiple of"),
+}
+_LIMITS_OF = {
+    "string": ("minLength", "maxLength", "pattern"),
+    "array": ("minItems", "maxItems"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_BRANCHES = ("anyOf", "oneOf", "allOf")
+_STRUCTURE = ("type", "enum", "const", "properties", "required", "additionalProperties", "items")
+_STRICT = {*_STRUCTURE, "anyOf", "$ref", "$defs", "title", "description"}
+_NOTES = {"title", "description", "default", "examples", "format", "$schema", "$id", "$comment"}
+_KNOWN = {*_STRUCTURE, *_BRANCHES, *_LIMITS, *_NOTES, "$ref", "$defs", "definitions", "deprecated"}
+
+
+_NUMBER = (int, float)
+# What the value of a keyword must be, where a wrong one would fail only in the middle of a check.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("enum", "required", *_BRANCHES), list),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), int),
+    **dict.fromkeys(_LIMITS_OF["number"], _NUMBER),
+    **dict.fromkeys(("properties", "$defs", "definitions"), Mapping),
+    "pattern": str,
+    "type": (str, list),
+}
+
+
+class UnusableSchema(ValueError):
+    """The schema itself cannot be used; the message says what is wrong with it."""
+
+
+def problems(value: object, schema: Schema) -> list[str]:
+    """Return what keeps `value` from being valid, each with its place; empty when it is valid."""
+    return list(_Check(schema).check(value, schema, "answer", 0))
+
+
+def require_usable(schema: Schema) -> None:
+    """Go through every part of a schema.
+
+    Raises:
+        UnusableSchema: A part is no schema, has an unknown keyword or refers to what is not there.
+    """
+    for part in _parts(schema):
+        if isinstance(part, bool):
+            continue
+        unknown = sorted(set(part) - _KNOWN)
+        if unknown:
+            raise UnusableSchema(f"the keyword '{unknown[0]}' is not one that can be checked")
+        if "$ref" in part:
+            _resolve(part["$ref"], schema)
+        _require_values(part)
+
+
+def is_strict(schema: Schema) -> bool:
+    """Return whether a model server can be asked to hold itself strictly to the schema.
+
+    Servers take only a part of JSON schema for that, and refuse a request that asks for more.
+    """
+    for part in _parts(schema):
+        if part is False:
+            continue
+        if part is True or not set(part) <= _STRICT:
+            return False
+        if "$ref" in part and len(part) > 1:
+            return False
+        if part.get("type") == "object":
+            closed = part.get("additionalProperties") is False
+            if not closed or set(part.get("required", ())) != set(part.get("properties", {})):
+                return False
+    return True
+
+
+def closed(schema: Schema) -> Schema:
+    """Return the schema with every object closed and every property required, as `strict` asks."""
+    if isinstance(schema, bool):
+        return schema
+    result = dict(schema)
+    for name in ("properties", "$defs", "definitions"):
+        if name in result:
+            result[name] = {key: closed(part) for key, part in result[name].items()}
+    for name in _BRANCHES:
+        if name in result:
+            result[name] = [closed(part) for part in result[name]]
+    if "items" in result:
+        result["items"] = closed(result["items"])
+    if result.get("type") == "object":
+        result.setdefault("additionalProperties", False)
+        result["required"] = list(result.get("properties", {}))
+    # A default says nothing where every property is required, and strict servers refuse it.
+    result.pop("default", None)
+    return result
+
+
+class _Check:
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+
+    def check(self, value: object, schema: Schema, place: str, depth: int) -> list[str]:
+        if depth > _DEEPEST:
+            return [f"{place} is nested too deeply"]
+        if isinstance(schema, bool):
+            return [] if schema else [f"{place} is not allowed"]
+        found: list[str] = []
+        if "$ref" in schema:
+            target = _resolve(schema["$ref"], self._root)
+            found += self.check(value, target, place, depth + 1)
+        wrong_type = _type_problem(value, schema, place)
+        if wrong_type:
+            return [*found, wrong_type]
+        found += _choice_problems(value, schema, place)
+        found += _limit_problems(value, schema, place)
+        if isinstance(value, dict):
+            found += self._object(cast("dict[str, object]", value), schema, place, depth)
+        if isinstance(value, list) and "items" in schema:
+            for index, item in enumerate(cast("list[object]", value)):
+                found += self.check(item, schema["items"], f"{place}[{index}]", depth + 1)
+        return found + self._branches(cast("object", value), schema, place, depth)
+
+    def _object(
+        self, value: dict[str, object], schema: Mapping[str, Any], place: str, depth: int
+    ) -> list[str]:
+        found = [
+            f"{place} lacks the property '{name}'"
+            for name in schema.get("required", ())
+            if name not in value
+        ]
+        properties: Mapping[str, Schema] = schema.get("properties", {})
+        others: Schema = schema.get("additionalProperties", True)
+        for name, member in value.items():
+            if name not in properties and others is False:
+                found.append(f"{place} has the unknown property '{name}'")
+                continue
+            part = properties.get(name, others)
+            found += self.check(member, part, f"{place}.{name}", depth + 1)
+        return found
+
+    def _branches(
+        self, value: object, schema: Mapping[str, Any], place: str, depth: int
+    ) -> list[str]:
+        found: list[str] = []
+        for keyword in _BRANCHES:
+            if keyword not in schema:
+                continue
+            results = [self.check(value, part, place, depth + 1) for part in schema[keyword]]
+            valid = sum(not result for result in results)
+            if keyword == "allOf":
+                found += [problem for result in results for problem in result]
+            elif not valid:
+                found.append(f"{place} has none of the allowed forms ({results[0][0]})")
+            elif keyword == "oneOf" and valid > 1:
+                found.append(f"{place} has more than one of the allowed forms")
+        return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_multiple(value: float, of: float) -> bool:
+    quotient = value / of
+    return math.isclose(quotient, round(quotient), abs_tol=1e-9)
+
+
+def _type_problem(value: object, schema: Mapping[str, Any], place: str) -> str | None:
+    names: str | Sequence[str] = schema.get("type", ())
+    allowed = [names] if isinstance(names, str) else list(names)
+    if not allowed or any(_TYPES[name](value) for name in allowed):
+        return None
+    return f"{place} is not of type {' or '.join(allowed)}"
+
+
+def _choice_problems(value: object, schema: Mapping[str, Any], place: str) -> list[str]:
+    found: list[str] = []
+    if "const" in schema and not _same(value, schema["const"]):
+        found.append(f"{place} is not {schema['const']!r}")
+    if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
+        found.append(f"{place} is none of {schema['enum']!r}")
+    return found
+
+
+def _same(left: object, right: object) -> bool:
+    # In Python 1 == True; in JSON it is not.
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _limit_problems(value: object, schema: Mapping[str, Any], place: str) -> list[str]:
+    keywords = next((_LIMITS_OF[name] for name in _LIMITS_OF if _TYPES[name](value)), ())
+    return [
+        f"{place} {_LIMITS[keyword][1]} {schema[keyword]!r}"
+        for keyword in keywords
+        if keyword in schema and not _LIMITS[keyword][0](value, schema[keyword])
+    ]
+
+
+def _parts(schema: object, depth: int = 0) -> list[Schema]:
+    """Return the schema and every schema in it."""
+    if isinstance(schema, bool):
+        return [schema]
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        raise UnusableSchema(f"{schema!r:.80} is not a JSON schema")
+    part = cast("Mapping[str, Any]", schema)
+    _require_kinds(part)
+    inner: list[object] = []
+    for name in ("properties", "$defs", "definitions"):
+        inner += part.get(name, {}).values()
+    for name in _BRANCHES:
+        inner += part.get(name, [])
+    inner += [part[name] for name in ("items", "additionalProperties") if name in part]
+    return [part, *(found for one in inner for found in _parts(one, depth + 1))]
+
+
+def _require_kinds(part: Mapping[str, Any]) -> None:
+    for keyword, kind in _KINDS.items():
+        if keyword in part and not isinstance(part[keyword], kind):
+            raise UnusableSchema(f"'{keyword}' has a value of the wrong kind")
+    if any(not part[keyword] for keyword in _BRANCHES if keyword in part):
+        raise UnusableSchema("a choice has nothing to choose from")
+
+
+def _require_values(part: Mapping[str, Any]) -> None:
+    names = part.get("type", [])
+    for name in [names] if isinstance(names, str) else names:
+        if not isinstance(name, str) or name not in _TYPES:
+            raise UnusableSchema(f"the type {name!r} is not a JSON type")
+    if part.get("multipleOf", 1) <= 0:
+        raise UnusableSchema("'multipleOf' must be more than nothing")
+    try:
+        re.compile(part.get("pattern", ""))
+    except re.error as error:
+        raise UnusableSchema(f"the pattern {part['pattern']!r} cannot be used: {error}") from error
+
+
+def _resolve(reference: object, root: Schema) -> Schema:
+    target: Any = root
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        raise UnusableSchema(f"the reference {reference!r} does not point into the schema")
+    for step in reference[1:].split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if not isinstance(target, Mapping) or key not in target:
+            raise UnusableSchema(f"the reference {reference!r} points to nothing")
+        target = cast("Mapping[str, Any]", target)[key]
+    return target

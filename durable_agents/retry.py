@@ -1,0 +1,83 @@
+"""When a failed model request is made again. Pure: the orchestrator decides by its own clock.
+
+There is one owner of retries. The model client makes one request; this policy stands at the
+durable call, and its waits are durable timers.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+
+from durabletask.task import RetryPolicy
+
+from durable_agents.errors import AgentCallFailed, ConfigurationError
+
+FIRST_INTERVAL = "AGENT_RETRY_FIRST_INTERVAL_SECONDS"
+
+# A server that asks for a longer wait is out of order rather than busy: the flow should know.
+_LONGEST_RETRY_AFTER = timedelta(days=1)
+
+
+def default_retry_policy(environ: Mapping[str, str]) -> RetryPolicy:
+    """Return the policy of an app that names none: three attempts, 5 s apart and doubling.
+
+    Args:
+        environ: The settings; `AGENT_RETRY_FIRST_INTERVAL_SECONDS` sets the first wait.
+
+    Raises:
+        ConfigurationError: The setting is not a number of seconds.
+    """
+    return RetryPolicy(
+        first_retry_interval=timedelta(seconds=seconds_setting(environ, FIRST_INTERVAL, 5)),
+        max_number_of_attempts=3,
+        backoff_coefficient=2,
+    )
+
+
+def next_delay(
+    policy: RetryPolicy, attempt: int, error: AgentCallFailed, elapsed: timedelta
+) -> timedelta | None:
+    """Return how long to wait before the attempt after `attempt`; None when there is none.
+
+    Args:
+        policy: How often, and how far apart.
+        attempt: The number of the attempt that failed, from 1.
+        error: Its failure; a server's Retry-After makes the wait longer, never shorter.
+        elapsed: Time since the first attempt was made, by the orchestration's clock.
+    """
+    if not error.retriable or attempt >= policy.max_number_of_attempts:
+        return None
+    delay = _backoff(policy, attempt)
+    if error.retry_after is not None:
+        if not 0 <= error.retry_after <= _LONGEST_RETRY_AFTER.total_seconds():
+            return None
+        delay = max(delay, timedelta(seconds=error.retry_after))
+    if policy.retry_timeout is not None and elapsed + delay > policy.retry_timeout:
+        return None
+    return delay
+
+
+def seconds_setting(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Return a setting that is a number of seconds.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    text = environ.get(name, "").strip()
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= timedelta(days=1).total_seconds():
+        raise ConfigurationError(f"{name} is {text!r}; set a number of seconds up to one day.")
+    return seconds
+
+
+def _backoff(policy: RetryPolicy, attempt: int) -> timedelta:
+    longest = policy.max_retry_interval or _LONGEST_RETRY_AFTER
+    first = policy.first_retry_interval.total_seconds()
+    try:
+        seconds = first * (policy.backoff_coefficient or 1.0) ** (attempt - 1)
+    except OverflowError:
+        return longest
+    return min(timedelta(seconds=min(seconds, longest.total_seconds())), longest)

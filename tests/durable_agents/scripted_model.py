@@ -1,0 +1,117 @@
+"""A model server that answers what a test has written down, and keeps every request it got.
+
+Bare asyncio: a test must be able to break a connection in the middle of a reply.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        return self.body["messages"][-1]["content"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    broken: bool = False
+    silent: bool = False
+
+
+DROP = Reply(broken=True)
+
+
+def says(text: str | None, *, finish: str = "stop", **message: Any) -> Reply:
+    document = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "scripted-1",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": text, **message},
+            }
+        ],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+    }
+    return Reply(200, json.dumps(document).encode(), {"x-request-id": "req-1"})
+
+
+def fails(status: int, code: str = "some_code", **headers: str) -> Reply:
+    error = {"message": f"the server says {status}", "type": "some_type", "code": code}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, json.dumps({"error": error}).encode(), {"x-request-id": "req-2", **named})
+
+
+class ScriptedModel:
+    """Answers each request by the next reply of its script; the last one stays."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.script: list[Reply] = [says("An answer.")]
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def will(self, *replies: Reply) -> None:
+        self.script = list(replies)
+
+    async def __aenter__(self) -> "ScriptedModel":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self._server.close_clients()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._answer(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.split("\r\n")
+        headers = {n.lower(): v.strip() for n, _, v in (ln.partition(":") for ln in lines) if n}
+        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+        method, path, _ = first.split(" ")
+        self.requests.append(Request(method, path, headers, body))
+        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if reply.silent:
+            await reader.read()  # until the client has had enough
+            return False
+        writer.write(_encoded(reply))
+        await writer.drain()
+        return not reply.broken
+
+
+def _encoded(reply: Reply) -> bytes:
+    if reply.broken:
+        return b'HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"choices": [{"mess'
+    fields = {"content-type": "application/json", **reply.headers}
+    fields["content-length"] = str(len(reply.body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {reply.status} Said\r\n{head}\r\n".encode() + reply.body
