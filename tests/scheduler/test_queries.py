@@ -172,5 +172,5 @@ async def test_a_file_of_a_newer_version_is_refused_untouched(
 
 async def test_a_method_that_is_not_there_says_so(hub: Hub) -> None:
     with pytest.raises(grpc.RpcError) as raised:
-        await hub.call("RewindInstance", pb.RewindInstanceRequest(instanceId="wf"))
+        await hub.call("DeleteTaskHub", pb.DeleteTaskHubRequest())
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

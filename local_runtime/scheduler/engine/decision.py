@@ -78,7 +78,14 @@ class Continuation:
     carryover: list[pb.HistoryEvent]
 
 
-type End = Outcome | Continuation
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """A failed generation goes on from a history that a worker has cleaned of its failures."""
+
+    history: list[pb.HistoryEvent]
+
+
+type End = Outcome | Continuation | Rewind
 
 
 @dataclass(slots=True)

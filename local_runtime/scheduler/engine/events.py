@@ -100,6 +100,19 @@ def execution_resumed(at: int, reason: str | None) -> pb.HistoryEvent:
     )
 
 
+def execution_rewound(
+    at: int, reason: str | None, parent_execution_id: str | None
+) -> pb.HistoryEvent:
+    """Someone sends a failed instance back to before its failure."""
+    return pb.HistoryEvent(
+        eventId=_NO_ID,
+        timestamp=timestamp(at),
+        executionRewound=pb.ExecutionRewoundEvent(
+            reason=text(reason), parentExecutionId=text(parent_execution_id)
+        ),
+    )
+
+
 def event_raised(at: int, name: str, data: str | None) -> pb.HistoryEvent:
     """Something outside told the instance something."""
     return pb.HistoryEvent(

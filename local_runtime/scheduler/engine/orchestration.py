@@ -13,6 +13,7 @@ from local_runtime.scheduler.engine.decision import (
     InvalidResponse,
     Message,
     Outcome,
+    Rewind,
     Start,
     Task,
     Termination,
@@ -40,6 +41,8 @@ def decide_turn(
             record(generation, action, now, decision)
         elif kind == "completeOrchestration":
             decision.end = _end(generation, action.completeOrchestration, new_execution_id)
+        elif kind == "rewindOrchestration":
+            decision.end = Rewind(list(action.rewindOrchestration.newHistory))
         else:
             raise InvalidResponse(
                 f"{generation.instance_id}: action {action.id} is of the kind "

@@ -10,7 +10,7 @@ from local_runtime.errors import StartupError
 from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubName
-from local_runtime.scheduler.storage.controls import InstanceNotFound
+from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.writer import StorageUnavailable
 
@@ -24,6 +24,7 @@ class InvalidRequest(Exception):
 _CODES: dict[type[Exception], grpc.StatusCode] = {
     InstanceNotFound: grpc.StatusCode.NOT_FOUND,
     InstanceExists: grpc.StatusCode.ALREADY_EXISTS,
+    NotInThatState: grpc.StatusCode.FAILED_PRECONDITION,
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidResponse: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidHubName: grpc.StatusCode.INVALID_ARGUMENT,

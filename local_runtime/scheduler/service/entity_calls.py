@@ -2,9 +2,13 @@
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.entity_messages import entity_id
+from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.storage import entities, queries
+
+_MAX_PAGE = 1000  # entities in one answer: a page has to fit into a message
 
 
 async def signal(hub: Hub, request: pb.SignalEntityRequest) -> pb.SignalEntityResponse:
@@ -20,3 +24,45 @@ async def get(hub: Hub, request: pb.GetEntityRequest) -> pb.GetEntityResponse:
         lambda connection: queries.entity(connection, wanted, include_state=request.includeState)
     )
     return pb.GetEntityResponse(exists=found is not None, entity=found)
+
+
+async def query(hub: Hub, request: pb.QueryEntitiesRequest) -> pb.QueryEntitiesResponse:
+    """QueryEntities: one page of entities by id, and where the next one begins."""
+    asked = request.query
+    limit = asked.pageSize.value if asked.HasField("pageSize") else _MAX_PAGE
+    if limit <= 0:
+        raise InvalidRequest(f"pageSize is {limit}, and must be positive")
+    limit = min(limit, _MAX_PAGE)
+    wanted = queries.EntityFilter(
+        _prefix(asked.instanceIdStartsWith.value),
+        events.from_timestamp(asked.lastModifiedFrom)
+        if asked.HasField("lastModifiedFrom")
+        else None,
+        events.from_timestamp(asked.lastModifiedTo) if asked.HasField("lastModifiedTo") else None,
+        asked.includeTransient,
+    )
+    found = await hub.reader.read(
+        lambda connection: queries.list_entities(
+            connection,
+            wanted,
+            asked.continuationToken.value,
+            limit + 1,
+            include_state=asked.includeState,
+        )
+    )
+    token = found[limit - 1].instanceId if len(found) > limit else None
+    return pb.QueryEntitiesResponse(entities=found[:limit], continuationToken=events.text(token))
+
+
+def _prefix(text: str) -> str:
+    """Return `Name`, `@Name` or `@Name@key` as the beginning of stored ids."""
+    if not text:
+        return ""
+    name, separator, key = text.removeprefix("@").partition("@")
+    return f"@{name.lower()}{separator}{key}"
+
+
+async def clean(hub: Hub, request: pb.CleanEntityStorageRequest) -> pb.CleanEntityStorageResponse:
+    """CleanEntityStorage: nothing to do, for empty entities and orphaned locks are never kept."""
+    del hub, request
+    return pb.CleanEntityStorageResponse()

@@ -10,6 +10,8 @@ from local_runtime.scheduler.engine.status import from_proto
 from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub, new_id
 from local_runtime.scheduler.storage import controls, instances, queries
+from local_runtime.scheduler.storage import restart as restarting
+from local_runtime.scheduler.storage import rewind as rewinding
 from local_runtime.scheduler.storage.controls import InstanceNotFound
 
 MAX_ID = 512
@@ -108,6 +110,40 @@ async def terminate(hub: Hub, request: pb.TerminateRequest) -> pb.TerminateRespo
             f"there is no orchestration instance with the id '{request.instanceId}'"
         )
     return pb.TerminateResponse()
+
+
+async def rewind(hub: Hub, request: pb.RewindInstanceRequest) -> pb.RewindInstanceResponse:
+    """RewindInstance: let a failed instance go on from before its failure."""
+    reason = request.reason.value if request.HasField("reason") else None
+    await hub.writer.submit(lambda tx: rewinding.begin(tx, request.instanceId, reason))
+    return pb.RewindInstanceResponse()
+
+
+async def restart(hub: Hub, request: pb.RestartInstanceRequest) -> pb.RestartInstanceResponse:
+    """RestartInstance: start a finished instance again, under its id or a new one."""
+    new = new_id() if request.restartWithNewInstanceId else None
+    started = await hub.writer.submit(lambda tx: restarting.restart(tx, request.instanceId, new))
+    return pb.RestartInstanceResponse(instanceId=started)
+
+
+async def skip_graceful_terminations(
+    hub: Hub, request: pb.SkipGracefulOrchestrationTerminationsRequest
+) -> pb.SkipGracefulOrchestrationTerminationsResponse:
+    """SkipGracefulOrchestrationTerminations: end instances; answer with those that are not there.
+
+    Here every termination takes effect at once, so there is nothing graceful to skip.
+    """
+    reason = request.reason.value if request.HasField("reason") else None
+    missing: list[str] = []
+    for instance_id in request.instanceBatch.instanceIds:
+        found = await hub.writer.submit(
+            lambda tx, instance_id=instance_id: controls.terminate(
+                tx, instance_id, reason, recurse=False
+            )
+        )
+        if not found:
+            missing.append(instance_id)
+    return pb.SkipGracefulOrchestrationTerminationsResponse(unterminatedInstanceIds=missing)
 
 
 async def _response(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:

@@ -1,5 +1,6 @@
 """RPCs of clients about many instances: query, purge, history."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -14,6 +15,8 @@ from local_runtime.scheduler.storage.controls import InstanceNotFound
 from local_runtime.scheduler.storage.purge import purge, purge_matching
 from local_runtime.scheduler.storage.queries import InstanceFilter
 
+_DEFAULT_IDS = 100
+_MAX_IDS = 10_000
 _MAX_PAGE = 1000  # states in one answer: a page has to fit into a message
 _PURGE_GROUP = 200  # instances deleted in one transaction: others are served in between
 _CHUNK_EVENTS = 500
@@ -30,8 +33,8 @@ async def query(hub: Hub, request: pb.QueryInstancesRequest) -> pb.QueryInstance
         )
     wanted = InstanceFilter(
         _statuses(list(asked.runtimeStatus)),
-        events.from_timestamp(asked.createdTimeFrom) if asked.HasField("createdTimeFrom") else None,
-        events.from_timestamp(asked.createdTimeTo) if asked.HasField("createdTimeTo") else None,
+        _moment(asked, "createdTimeFrom"),
+        _moment(asked, "createdTimeTo"),
         asked.instanceIdPrefix.value or None,
     )
     if asked.runtimeStatus and not wanted.statuses:
@@ -65,6 +68,35 @@ def _cursor(token: str) -> tuple[int, str] | None:
     return int(created), instance_id
 
 
+async def list_ids(hub: Hub, request: pb.ListInstanceIdsRequest) -> pb.ListInstanceIdsResponse:
+    """ListInstanceIds: ids of finished instances in the order they ended, one page."""
+    limit = min(request.pageSize or _DEFAULT_IDS, _MAX_IDS)
+    if limit < 0:
+        raise InvalidRequest(f"pageSize is {request.pageSize}, and must not be negative")
+    statuses = _statuses(list(request.runtimeStatus))
+    if request.runtimeStatus and not statuses:
+        return pb.ListInstanceIdsResponse()
+    window = (
+        _moment(request, "completedTimeFrom"),
+        _moment(request, "completedTimeTo"),
+    )
+    after = _cursor(request.lastInstanceKey.value)
+    found = await hub.reader.read(
+        lambda connection: queries.finished_ids(connection, statuses, window, after, limit + 1)
+    )
+    token = f"{found[limit - 1][0]}:{found[limit - 1][1]}" if len(found) > limit else None
+    return pb.ListInstanceIdsResponse(
+        instanceIds=[instance_id for _, instance_id in found[:limit]],
+        lastInstanceKey=events.text(token),
+    )
+
+
+def _moment(
+    request: pb.ListInstanceIdsRequest | pb.InstanceQuery | pb.PurgeInstanceFilter, name: str
+) -> int | None:
+    return events.from_timestamp(getattr(request, name)) if request.HasField(name) else None
+
+
 async def purge_instances(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
     """PurgeInstances: delete finished instances by id, by a list of ids, or by a filter."""
     match request.WhichOneof("request"):
@@ -74,7 +106,7 @@ async def purge_instances(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.Pur
             ids = list(request.instanceBatch.instanceIds)
             deleted = await _purge_ids(hub, ids, recursive=request.recursive)
         case "purgeInstanceFilter":
-            deleted = await _purge_filtered(hub, request.purgeInstanceFilter)
+            return await _purge_filtered(hub, request.purgeInstanceFilter)
         case _:
             raise InvalidRequest("the request names neither an instance, nor several, nor a filter")
     return pb.PurgeInstancesResponse(deletedInstanceCount=deleted, isComplete=BoolValue(value=True))
@@ -89,18 +121,16 @@ async def _purge_ids(hub: Hub, ids: list[str], *, recursive: bool) -> int:
     return deleted
 
 
-async def _purge_filtered(hub: Hub, wanted: pb.PurgeInstanceFilter) -> int:
-    created_from = (
-        events.from_timestamp(wanted.createdTimeFrom)
-        if wanted.HasField("createdTimeFrom")
-        else None
-    )
-    created_to = (
-        events.from_timestamp(wanted.createdTimeTo) if wanted.HasField("createdTimeTo") else None
-    )
+async def _purge_filtered(hub: Hub, wanted: pb.PurgeInstanceFilter) -> pb.PurgeInstancesResponse:
+    """Purge in groups until nothing is left, or the filter's timeout has passed."""
+    created_from = _moment(wanted, "createdTimeFrom")
+    created_to = _moment(wanted, "createdTimeTo")
     statuses = _statuses(list(wanted.runtimeStatus))
     if wanted.runtimeStatus and not statuses:
-        return 0
+        return _purged(0, complete=True)
+    loop = asyncio.get_running_loop()
+    limit = wanted.timeout.ToTimedelta().total_seconds() if wanted.HasField("timeout") else None
+    began = loop.time()
     total = 0
     while True:
         deleted = await hub.writer.submit(
@@ -108,7 +138,15 @@ async def _purge_filtered(hub: Hub, wanted: pb.PurgeInstanceFilter) -> int:
         )
         total += deleted
         if deleted < _PURGE_GROUP:
-            return total
+            return _purged(total, complete=True)
+        if limit is not None and loop.time() - began >= limit:
+            return _purged(total, complete=False)
+
+
+def _purged(count: int, *, complete: bool) -> pb.PurgeInstancesResponse:
+    return pb.PurgeInstancesResponse(
+        deletedInstanceCount=count, isComplete=BoolValue(value=complete)
+    )
 
 
 async def stream_history(

@@ -39,10 +39,19 @@ UNARY: dict[str, tuple[Unary, type[Message]]] = {
     "TerminateInstance": (instance_calls.terminate, pb.TerminateRequest),
     "SuspendInstance": (instance_calls.suspend, pb.SuspendRequest),
     "ResumeInstance": (instance_calls.resume, pb.ResumeRequest),
+    "RewindInstance": (instance_calls.rewind, pb.RewindInstanceRequest),
+    "RestartInstance": (instance_calls.restart, pb.RestartInstanceRequest),
+    "SkipGracefulOrchestrationTerminations": (
+        instance_calls.skip_graceful_terminations,
+        pb.SkipGracefulOrchestrationTerminationsRequest,
+    ),
     "QueryInstances": (list_calls.query, pb.QueryInstancesRequest),
+    "ListInstanceIds": (list_calls.list_ids, pb.ListInstanceIdsRequest),
     "PurgeInstances": (list_calls.purge_instances, pb.PurgeInstancesRequest),
     "SignalEntity": (entity_calls.signal, pb.SignalEntityRequest),
     "GetEntity": (entity_calls.get, pb.GetEntityRequest),
+    "QueryEntities": (entity_calls.query, pb.QueryEntitiesRequest),
+    "CleanEntityStorage": (entity_calls.clean, pb.CleanEntityStorageRequest),
 }
 
 STREAMS: dict[str, tuple[Stream, type[Message]]] = {

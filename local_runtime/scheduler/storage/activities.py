@@ -6,10 +6,25 @@ from collections.abc import Iterator
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
-from local_runtime.scheduler.engine.decision import Message
+from local_runtime.scheduler.engine.decision import Message, Task
 from local_runtime.scheduler.storage import messages
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.transaction import Transaction
+
+
+def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> None:
+    """Store an activity to run."""
+    key = tx.new_key()
+    data = task.request.SerializeToString()
+    tx.connection.execute(
+        "INSERT INTO tasks (task_key, instance_id, execution_id, task_id, request)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (key, instance_id, execution_id, task.task_id, data),
+    )
+    version = task.request.version.value if task.request.HasField("version") else None
+    name = task.request.name
+    tx.effects.tasks.append(ReadyTask(key, instance_id, execution_id, name, version, data))
+    tx.effects.note(instance_id, "%s scheduled (task %d)", name, task.task_id)
 
 
 def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) -> bool:

@@ -12,6 +12,10 @@ class InstanceNotFound(Exception):
     """No instance has this id."""
 
 
+class NotInThatState(Exception):
+    """The instance is in a state in which this cannot be done."""
+
+
 def _require(tx: Transaction, instance_id: str) -> Instance:
     instance = instances.find(tx.connection, instance_id)
     if instance is None:

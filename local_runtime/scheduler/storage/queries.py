@@ -81,6 +81,36 @@ def list_instances(
     return [_state(row) for row in rows]
 
 
+def finished_ids(
+    connection: sqlite3.Connection,
+    statuses: list[Status],
+    completed: tuple[int | None, int | None],
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[tuple[int, str]]:
+    """Return (time of completion, id) of finished instances, the earliest first."""
+    conditions = ["completed_at IS NOT NULL"]
+    values: list[object] = []
+    if statuses:
+        conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
+        values += [status.value for status in statuses]
+    if completed[0] is not None:
+        conditions.append("completed_at >= ?")
+        values.append(completed[0])
+    if completed[1] is not None:
+        conditions.append("completed_at < ?")
+        values.append(completed[1])
+    if after is not None:
+        conditions.append("(completed_at, instance_id) > (?, ?)")
+        values += after
+    rows = connection.execute(
+        f"SELECT completed_at, instance_id FROM instances WHERE {' AND '.join(conditions)}"
+        " ORDER BY completed_at, instance_id LIMIT ?",
+        (*values, limit),
+    )
+    return rows.fetchall()
+
+
 def entity(
     connection: sqlite3.Connection, entity_id: str, *, include_state: bool
 ) -> pb.EntityMetadata | None:
@@ -95,6 +125,53 @@ def entity(
         lockedBy=events.text(stored.lock.holder_id if stored.lock is not None else None),
         serializedState=events.text(stored.state) if include_state else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFilter:
+    """Which entities to list; times in microseconds, from inclusive, to exclusive."""
+
+    id_prefix: str = ""
+    modified_from: int | None = None
+    modified_to: int | None = None
+    transient: bool = False
+
+
+def list_entities(
+    connection: sqlite3.Connection,
+    wanted: EntityFilter,
+    after: str,
+    limit: int,
+    *,
+    include_state: bool,
+) -> list[pb.EntityMetadata]:
+    """Return entities by id, from behind `after`; those without a state only if asked for."""
+    conditions = ["entity_id > ?", "substr(entity_id, 1, ?) = ?"]
+    values: list[object] = [after, len(wanted.id_prefix), wanted.id_prefix]
+    if not wanted.transient:
+        conditions.append("state IS NOT NULL")
+    if wanted.modified_from is not None:
+        conditions.append("modified_at >= ?")
+        values.append(wanted.modified_from)
+    if wanted.modified_to is not None:
+        conditions.append("modified_at < ?")
+        values.append(wanted.modified_to)
+    rows = connection.execute(
+        "SELECT entity_id, state, holder_id, modified_at,"
+        " (SELECT count(*) FROM inbox WHERE target_id = entity_id)"
+        f" FROM entities WHERE {' AND '.join(conditions)} ORDER BY entity_id LIMIT ?",
+        (*values, limit),
+    )
+    return [
+        pb.EntityMetadata(
+            instanceId=entity_id,
+            lastModifiedTime=events.timestamp(modified_at),
+            backlogQueueSize=backlog,
+            lockedBy=events.text(holder_id),
+            serializedState=events.text(state) if include_state else None,
+        )
+        for entity_id, state, holder_id, modified_at, backlog in rows
+    ]
 
 
 def _payload_columns(payloads: bool) -> str:

@@ -6,12 +6,25 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime import faults
 from local_runtime.scheduler.engine import events
-from local_runtime.scheduler.engine.decision import Continuation, Decision, Outcome, Start
+from local_runtime.scheduler.engine.decision import (
+    Continuation,
+    Decision,
+    Outcome,
+    Rewind,
+    Start,
+)
 from local_runtime.scheduler.engine.orchestration import decide_turn
 from local_runtime.scheduler.engine.status import TERMINAL
-from local_runtime.scheduler.storage import history, instances, locks, messages, wire
+from local_runtime.scheduler.storage import (
+    activities,
+    history,
+    instances,
+    locks,
+    messages,
+    rewind,
+    wire,
+)
 from local_runtime.scheduler.storage.controls import terminate
-from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.instances import Instance, InstanceExists
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -25,7 +38,7 @@ class Turn:
     name: str
     version: str | None
     delivered: list[bytes]  # orchestratorStarted, then the inbox
-    positions: list[int]  # of the delivered events but the first
+    positions: list[int | None]  # of the delivered events in the inbox
     request: bytes  # OrchestratorRequest
 
 
@@ -39,6 +52,17 @@ def load(tx: Transaction, instance_id: str) -> Turn | None:
         queue = _beginning(instance, queue)
     if not queue:
         return None
+    positions: list[int | None] = [None]
+    match pb.HistoryEvent.FromString(queue[0][1]).WhichOneof("eventType"):
+        case "executionRewound":
+            queue = queue[:1]  # the protocol wants it alone
+        case "orchestratorStarted":
+            # The bare turn after a rewind: the event stands for the one that every turn has.
+            positions = [queue[0][0]]
+            queue = queue[1:]
+        case _:
+            pass
+    positions += [position for position, _ in queue]
     delivered = [events.orchestrator_started(tx.now).SerializeToString()]
     delivered += [event for _, event in queue]
     head = pb.OrchestratorRequest(
@@ -61,7 +85,7 @@ def load(tx: Transaction, instance_id: str) -> Turn | None:
         started.name,
         started.version.value if started.HasField("version") else None,
         delivered,
-        [position for position, _ in queue],
+        positions,
         request,
     )
 
@@ -97,12 +121,15 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
     processed = len(turn.delivered)
     if response.HasField("numEventsProcessed"):
         processed = max(1, min(processed, response.numEventsProcessed.value))
-    messages.remove(tx, turn.positions[: processed - 1])
+    messages.remove(tx, [p for p in turn.positions[:processed] if p is not None])
     if response.HasField("customStatus"):
         tx.connection.execute(
             "UPDATE instances SET custom_status = ? WHERE instance_id = ?",
             (response.customStatus.value, turn.instance_id),
         )
+    if isinstance(decision.end, Rewind):
+        rewind.apply(tx, instance, decision.end)
+        return True
     if isinstance(decision.end, Continuation):
         _begin_generation(tx, instance, decision.end)
     else:
@@ -185,7 +212,7 @@ def _outlives_generation(event: pb.HistoryEvent) -> bool:
 
 def _carry_out(tx: Transaction, instance: Instance, decision: Decision) -> None:
     for task in decision.tasks:
-        _add_task(tx, instance, task.task_id, task.request)
+        activities.add(tx, instance.instance_id, instance.execution_id, task)
     for message in decision.messages:
         locks.keep_account(tx, instance.instance_id, message.event)
         # After continue-as-new the timers that the old generation has just set are void.
@@ -196,23 +223,6 @@ def _carry_out(tx: Transaction, instance: Instance, decision: Decision) -> None:
         _start_child(tx, instance, start)
     for termination in decision.terminations:
         terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
-
-
-def _add_task(
-    tx: Transaction, instance: Instance, task_id: int, request: pb.ActivityRequest
-) -> None:
-    key = tx.new_key()
-    data = request.SerializeToString()
-    tx.connection.execute(
-        "INSERT INTO tasks (task_key, instance_id, execution_id, task_id, request)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (key, instance.instance_id, instance.execution_id, task_id, data),
-    )
-    version = request.version.value if request.HasField("version") else None
-    tx.effects.tasks.append(
-        ReadyTask(key, instance.instance_id, instance.execution_id, request.name, version, data)
-    )
-    tx.effects.note(instance.instance_id, "%s scheduled (task %d)", request.name, task_id)
 
 
 def _start_child(tx: Transaction, instance: Instance, start: Start) -> None:

@@ -1,0 +1,104 @@
+"""Sends failed instances, and the sub-orchestrations they failed with, back to before the failure.
+
+A worker takes part: it gets the history with an executionRewound event, and answers with the
+history cleaned of its failures (`apply`); then the orchestrator replays on that.
+"""
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.engine import events
+from local_runtime.scheduler.engine.decision import Rewind, Start
+from local_runtime.scheduler.engine.rewind import decide_rewind
+from local_runtime.scheduler.engine.status import TERMINAL, Status
+from local_runtime.scheduler.storage import activities, history, instances, messages
+from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
+from local_runtime.scheduler.storage.instances import Instance
+from local_runtime.scheduler.storage.transaction import Transaction
+
+
+def begin(
+    tx: Transaction, instance_id: str, reason: str | None, parent_execution_id: str | None = None
+) -> None:
+    """Set a failed instance running again; the next turn asks a worker to clean its history.
+
+    Raises:
+        InstanceNotFound: there is no such instance.
+        NotInThatState: it has not failed.
+    """
+    instance = instances.find(tx.connection, instance_id)
+    if instance is None:
+        raise InstanceNotFound(f"there is no orchestration instance with the id '{instance_id}'")
+    if instance.status is not Status.FAILED:
+        raise NotInThatState(
+            f"the orchestration instance '{instance_id}' is {instance.status.capitalize()}, "
+            "and only a Failed one can be rewound"
+        )
+    tx.connection.execute(
+        "UPDATE instances SET status = 'RUNNING', completed_at = NULL, output = NULL,"
+        " failure = NULL, updated_at = ? WHERE instance_id = ?",
+        (tx.now, instance_id),
+    )
+    messages.put(tx, instance_id, events.execution_rewound(tx.now, reason, parent_execution_id))
+    tx.effects.changed[instance_id] = None
+    tx.effects.note(instance_id, "%s is rewound", instance.started.name)
+
+
+def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
+    """Replace the history by the cleaned one, and schedule again what has no result in it."""
+    instance_id = instance.instance_id
+    decision = decide_rewind(instance_id, end.history, tx.now)
+    execution_id = decision.started.orchestrationInstance.executionId.value
+    history.clear(tx, instance_id)
+    length = history.append(
+        tx, instance_id, 0, [event.SerializeToString() for event in end.history]
+    )
+    kept = pb.ExecutionStartedEvent()
+    kept.CopyFrom(decision.started)
+    kept.ClearField("input")
+    tx.connection.execute(
+        "UPDATE instances SET execution_id = ?, started = ?, history_length = ?, updated_at = ?"
+        " WHERE instance_id = ?",
+        (execution_id, kept.SerializeToString(), length, tx.now, instance_id),
+    )
+    for task in decision.tasks:
+        activities.add(tx, instance_id, execution_id, task)
+    for timer in decision.timers:
+        messages.send(tx, timer)
+    for task_id, created in decision.children.items():
+        _take_up_child(tx, kept, task_id, created, decision.reason)
+    messages.put(tx, instance_id, events.orchestrator_started(tx.now))
+
+
+def _take_up_child(
+    tx: Transaction,
+    parent: pb.ExecutionStartedEvent,
+    task_id: int,
+    created: pb.SubOrchestrationInstanceCreatedEvent,
+    reason: str | None,
+) -> None:
+    """Let a sub-orchestration without a result go on, for its parent's new generation."""
+    link = pb.ParentInstanceInfo(
+        taskScheduledId=task_id,
+        name=events.text(parent.name),
+        version=parent.version if parent.HasField("version") else None,
+        orchestrationInstance=parent.orchestrationInstance,
+    )
+    child = instances.find(tx.connection, created.instanceId)
+    if child is None or (child.status.is_terminal and child.status is not Status.FAILED):
+        # Purged, or ended without a result: it runs anew.
+        started = pb.ExecutionStartedEvent(
+            name=created.name,
+            version=created.version if created.HasField("version") else None,
+            input=created.input if created.HasField("input") else None,
+            parentInstance=link,
+            tags=dict(created.tags),
+        )
+        instances.start(tx, Start(created.instanceId, started, task_id=task_id), TERMINAL)
+        return
+    child.started.parentInstance.CopyFrom(link)
+    tx.connection.execute(
+        "UPDATE instances SET started = ? WHERE instance_id = ?",
+        (child.started.SerializeToString(), child.instance_id),
+    )
+    if child.status is Status.FAILED:
+        begin(tx, child.instance_id, reason, parent.orchestrationInstance.executionId.value)
