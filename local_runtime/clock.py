@@ -27,7 +27,7 @@ class SystemClock:
     async def sleep_until(self, moment: datetime) -> None:
         """Return once the machine's clock has reached `moment`."""
         # In slices: a laptop that slept, or a clock that was set, must not leave a timer hanging.
-        while (left := (moment - self.now()).total_seconds()) > 0:
+        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 30.0))
 
 

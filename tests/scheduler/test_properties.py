@@ -168,7 +168,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def take_turn(self, instance_id: str) -> None:
         if instance_id in self.turns:
             return
-        turn = self.commit(lambda tx: turns.load(tx, instance_id))
+        turn = turns.load(self.connection, self.now, instance_id)
         if turn is not None:
             assert self.is_live(instance_id)
             self.turns[instance_id] = turn

@@ -6,6 +6,7 @@ would block its instance until it ran out, whereas everything unleased is simply
 
 import asyncio
 import logging
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from functools import partial
 
 from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
 from local_runtime.scheduler.service.streams import Kind, WorkerStream
-from local_runtime.scheduler.storage import entities, messages, turns, wire
+from local_runtime.scheduler.storage import entities, messages, wire
 from local_runtime.scheduler.storage.effects import Effects, ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
@@ -24,7 +25,6 @@ logger = logging.getLogger("local_runtime.scheduler")
 RETRY_SECONDS = 0.5  # before work that could not be read, or was given back, is tried again
 
 type Work = Turn | Batch | ReadyTask
-type Loading = asyncio.Future[Turn | None] | asyncio.Future[Batch | None]
 
 _FIELD = {
     Kind.ORCHESTRATION: wire.ORCHESTRATOR_REQUEST,
@@ -51,15 +51,21 @@ class Dispatcher:
     completion is on disk, so that at most one turn or batch of it is under way.
     """
 
-    def __init__(self, writer: Writer, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        read_turn: Callable[[str], Turn | None],
+        new_token: Callable[[], str],
+    ) -> None:
         self._writer = writer
+        self._read_turn = read_turn
         self._new_token = new_token
         self._streams: list[WorkerStream] = []
         self._targets = {Kind.ORCHESTRATION: TargetQueue(), Kind.ENTITY: TargetQueue()}
         self._tasks = TaskQueue()
         self._busy: set[str] = set()
         self._again: set[str] = set()  # busy ones that got another message meanwhile
-        self._loading = {Kind.ORCHESTRATION: 0, Kind.ENTITY: 0}
+        self._loading = 0  # entities whose batches are being put together
         self._leases: dict[str, Lease] = {}
         self._leases_of: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -150,40 +156,49 @@ class Dispatcher:
             if free is None:
                 return True
             room += free
-        return room > self._loading[kind]
+        return room > (self._loading if kind is Kind.ENTITY else 0)
 
     def _load(self, kind: Kind, target_id: str) -> None:
         self._busy.add(target_id)
-        self._loading[kind] += 1
-        future: Loading
         if kind is Kind.ENTITY:
+            self._loading += 1
             future = self._writer.submit(lambda tx: entities.load(tx, target_id))
+            future.add_done_callback(partial(self._loaded, target_id))
+            return
+        try:
+            turn = self._read_turn(target_id)
+        except sqlite3.Error as error:
+            self._try_later(target_id, error)
         else:
-            future = self._writer.submit(lambda tx: turns.load(tx, target_id))
-        future.add_done_callback(lambda done: self._loaded(kind, target_id, done))
+            self._offer(kind, target_id, turn)
 
-    def _loaded(self, kind: Kind, target_id: str, done: Loading) -> None:
-        self._loading[kind] -= 1
+    def _loaded(self, target_id: str, done: asyncio.Future[Batch | None]) -> None:
+        self._loading -= 1
         if done.cancelled():
             return
         if (error := done.exception()) is not None:
-            logger.error("%s: its work could not be put together: %s", target_id, error)
-            loop = asyncio.get_running_loop()
-            loop.call_later(RETRY_SECONDS, self._free_again, target_id)
+            self._try_later(target_id, error)
             return
-        work = done.result()
+        self._offer(Kind.ENTITY, target_id, done.result())
+        self.pump()
+
+    def _offer(self, kind: Kind, target_id: str, work: Turn | Batch | None) -> None:
+        """Hand work that has been put together to a worker, or keep it until one wants it."""
         if work is None:
             self._free(target_id)
+            return
+        version = work.version if isinstance(work, Turn) else None
+        stream = self._choose(kind, work.name, version)
+        if stream is not None:
+            self._lease(kind, target_id, work, stream)
         else:
-            version = work.version if isinstance(work, Turn) else None
-            stream = self._choose(kind, work.name, version)
-            if stream is not None:
-                self._lease(kind, target_id, work, stream)
-            else:
-                self._busy.discard(target_id)
-                self._again.discard(target_id)
-                self._targets[kind].park(target_id, work.name, version)
-        self.pump()
+            self._busy.discard(target_id)
+            self._again.discard(target_id)
+            self._targets[kind].park(target_id, work.name, version)
+
+    def _try_later(self, target_id: str, error: BaseException) -> None:
+        logger.error("%s: its work could not be put together: %s", target_id, error)
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._free_again, target_id)
 
     def _choose(self, kind: Kind, name: str, version: str | None) -> WorkerStream | None:
         """Return the least loaded worker that has room and wants the item."""

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+import sqlite3
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from local_runtime.clock import Clock
+from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.service.dispatcher import Dispatcher
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
-from local_runtime.scheduler.storage import activities, messages
-from local_runtime.scheduler.storage.database import Durability, open_writer
+from local_runtime.scheduler.storage import activities, messages, turns
+from local_runtime.scheduler.storage.database import Durability, open_reader, open_writer
 from local_runtime.scheduler.storage.effects import Effects
 from local_runtime.scheduler.storage.reader import Reader
+from local_runtime.scheduler.storage.turns import Turn
 from local_runtime.scheduler.storage.writer import Writer
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -27,12 +30,22 @@ def new_id() -> str:
 class Hub:
     """Everything of one task hub, in one process. Made by `open`."""
 
-    def __init__(self, name: str, writer: Writer, reader: Reader) -> None:
+    def __init__(
+        self,
+        name: str,
+        writer: Writer,
+        reader: Reader,
+        view: sqlite3.Connection,
+        clock: Clock,
+    ) -> None:
         self.name = name
         self.writer = writer
         self.reader = reader
         self.waiters = Waiters()
-        self.dispatcher = Dispatcher(writer, new_id)
+        self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
+        # For turns, which are read on the event loop: a thread's hand-over would cost more.
+        self._view = view
+        self._clock = clock
         self._timers: Timers | None = None
 
     @classmethod
@@ -54,7 +67,7 @@ class Hub:
         tasks = list(activities.all_ready(connection))
         next_due = messages.next_due(connection)
         writer = Writer(connection, clock, ids)
-        hub = cls(name, writer, Reader(path))
+        hub = cls(name, writer, Reader(path), open_reader(path), clock)
         hub.dispatcher.seed(targets, tasks)
         writer.start(hub.committed)
         hub._timers = Timers(writer, clock, next_due)
@@ -67,6 +80,9 @@ class Hub:
                 len(tasks),
             )
         return hub
+
+    def _read_turn(self, instance_id: str) -> Turn | None:
+        return turns.load(self._view, micros(self._clock.now()), instance_id)
 
     def committed(self, effects: Effects) -> None:
         """Let the world see what is now on disk."""
@@ -84,3 +100,4 @@ class Hub:
             await self._timers.close()
         await self.writer.close()
         await asyncio.to_thread(self.reader.close)
+        self._view.close()

@@ -37,3 +37,13 @@ class Effects:
     def delayed(self, due_at: int) -> None:
         """Remember that a delayed message was added."""
         self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
+
+    def add(self, later: "Effects") -> None:
+        """Take in what came after."""
+        self.ready |= later.ready
+        self.tasks += later.tasks
+        self.cancelled |= later.cancelled
+        self.changed |= later.changed
+        self.notes += later.notes
+        if later.due_at is not None:
+            self.delayed(later.due_at)

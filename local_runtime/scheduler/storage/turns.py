@@ -1,5 +1,6 @@
 """One turn of an orchestrator: what a worker is given, and what its answer changes."""
 
+import sqlite3
 from dataclasses import dataclass
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -42,12 +43,15 @@ class Turn:
     request: bytes  # OrchestratorRequest
 
 
-def load(tx: Transaction, instance_id: str) -> Turn | None:
-    """Put together the next turn of an instance, or None when there is nothing for it to do."""
-    instance = instances.find(tx.connection, instance_id)
+def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | None:
+    """Put together the next turn of an instance, or None when there is nothing for it to do.
+
+    Only reads, and only what is committed: it changes nothing, so it waits for no transaction.
+    """
+    instance = instances.find(connection, instance_id)
     if instance is None or instance.status.is_terminal:
         return None
-    queue = messages.queue(tx.connection, instance_id)
+    queue = messages.queue(connection, instance_id)
     if not instance.has_begun:
         queue = _beginning(instance, queue)
     if not queue:
@@ -63,19 +67,19 @@ def load(tx: Transaction, instance_id: str) -> Turn | None:
         case _:
             pass
     positions += [position for position, _ in queue]
-    delivered = [events.orchestrator_started(tx.now).SerializeToString()]
+    delivered = [events.orchestrator_started(now).SerializeToString()]
     delivered += [event for _, event in queue]
     head = pb.OrchestratorRequest(
         instanceId=instance_id, executionId=events.text(instance.execution_id)
     )
-    (trace,) = tx.connection.execute(
+    (trace,) = connection.execute(
         "SELECT trace FROM instances WHERE instance_id = ?", (instance_id,)
     ).fetchone()
     if trace is not None:
         head.orchestrationTraceContext.ParseFromString(trace)
     request = (
         head.SerializeToString()
-        + history.read(tx.connection, instance_id)
+        + history.read(connection, instance_id)
         + wire.frames(wire.NEW_EVENTS, delivered)
     )
     started = instance.started

@@ -30,6 +30,10 @@ class StorageUnavailable(Exception):
     """The disk did not take the transaction: nothing of it has happened, and it may be retried."""
 
 
+class _StepFailed(Exception):
+    """A step of a group raised; which one, and what, comes out when they are run one by one."""
+
+
 class Writer:
     """Runs steps on its own thread, in the order they came."""
 
@@ -91,24 +95,46 @@ class Writer:
         self._connection.close()
 
     def _commit(self, steps: list[Step[Any]]) -> tuple[list[Any], Effects]:
+        try:
+            try:
+                return self._commit_group(steps, self._run_step)
+            except _StepFailed:
+                # Once more from the beginning, so that only what a failing step did is undone.
+                return self._commit_group(steps, self._attempt_step)
+        except sqlite3.Error as error:
+            logger.exception("the task hub's file did not take a transaction")
+            refused = StorageUnavailable(f"the task hub's file did not take it: {error}")
+            return [refused] * len(steps), Effects()
+
+    def _commit_group(
+        self, steps: list[Step[Any]], run: Callable[[Step[Any], Transaction], Any]
+    ) -> tuple[list[Any], Effects]:
         transaction = Transaction(
             self._connection, micros(self._clock.now()), self._new_id, self._keys.__next__
         )
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            results = [self._attempt(step, transaction) for step in steps]
+            results = [run(step, transaction) for step in steps]
             faults.reach("commit.before")
             self._connection.execute("COMMIT")
-            faults.reach("commit.after")
-        except sqlite3.Error as error:
-            logger.exception("the task hub's file did not take a transaction")
+        except BaseException:
+            # SQLite ends some failed transactions by itself.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            refused = StorageUnavailable(f"the task hub's file did not take it: {error}")
-            return [refused] * len(steps), Effects()
+            raise
+        faults.reach("commit.after")
         return results, transaction.effects
 
-    def _attempt(self, step: Step[Any], transaction: Transaction) -> Any:
+    def _run_step(self, step: Step[Any], transaction: Transaction) -> Any:
+        """Run one step without a savepoint of its own: nearly all succeed, and it would cost."""
+        try:
+            return step(transaction)
+        except sqlite3.OperationalError:
+            raise  # a full or failing disk: no step of the group can be kept
+        except Exception as error:
+            raise _StepFailed from error
+
+    def _attempt_step(self, step: Step[Any], transaction: Transaction) -> Any:
         """Run one step; what it raises is its result, and its changes are undone."""
         whole = transaction.effects
         transaction.effects = Effects()
@@ -116,14 +142,13 @@ class Writer:
         try:
             result = step(transaction)
         except sqlite3.OperationalError:
-            raise  # a full or failing disk: no step of the group can be kept
+            raise
         except Exception as error:
             self._connection.execute("ROLLBACK TO step")
-            transaction.effects = whole
             result = error
         else:
-            _merge(whole, transaction.effects)
-            transaction.effects = whole
+            whole.add(transaction.effects)
+        transaction.effects = whole
         self._connection.execute("RELEASE step")
         return result
 
@@ -151,13 +176,3 @@ def _greatest_key(connection: sqlite3.Connection) -> int:
         " coalesce((SELECT max(delayed_key) FROM delayed), 0))"
     ).fetchone()
     return key
-
-
-def _merge(whole: Effects, part: Effects) -> None:
-    whole.ready |= part.ready
-    whole.tasks += part.tasks
-    whole.cancelled |= part.cancelled
-    whole.changed |= part.changed
-    whole.notes += part.notes
-    if part.due_at is not None:
-        whole.delayed(part.due_at)

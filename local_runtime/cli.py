@@ -1,0 +1,256 @@
+"""The command line: reads the options, starts what they ask for, shows errors to a person."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from local_runtime.errors import StartupError
+from local_runtime.log_setup import LOG_LEVEL, set_up_logging
+from local_runtime.part_process import Facts, Ready, run_part
+from local_runtime.run_input import read_input
+from local_runtime.settings import AppSettings
+
+logger = logging.getLogger("local_runtime")
+
+app = typer.Typer(
+    name="local_runtime",
+    help="Runs a durable function app on this machine, without Azure.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Its tracebacks show the values of variables, which may be prompts or keys.
+    pretty_exceptions_enable=False,
+)
+
+AppOption = Annotated[
+    Path, typer.Option("--app", help="The folder of the function app (holds function_app.py).")
+]
+HttpPort = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port for HTTP functions and the webhook.")
+]
+DashboardPort = Annotated[
+    int, typer.Option("--dashboard-port", min=0, max=65535, help="Port of the dashboard.")
+]
+TaskHub = Annotated[
+    str | None,
+    typer.Option("--task-hub", help="The task hub; the app's settings name it otherwise."),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="How many host processes; only 1 so far.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to stderr.")]
+
+
+@app.command()
+def start(
+    app_dir: AppOption = Path(),
+    port: HttpPort = 7071,
+    scheduler_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the scheduler (gRPC).")
+    ] = 8080,
+    dashboard_port: DashboardPort = 8082,
+    data: Annotated[
+        Path | None, typer.Option(help="Where state is kept. Default: .local in the app's folder.")
+    ] = None,
+    workers: Workers = 1,
+    task_hub: TaskHub = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the whole runtime in the foreground: scheduler, dashboard and Functions host.
+
+    When no model is configured, an offline stand-in with canned replies runs as well.
+    """
+    from local_runtime.runtime import Plan
+    from local_runtime.service_command import run_service
+
+    _set_up(verbose)
+    _check_workers(workers)
+    settings = _app_settings(app_dir)
+    plan = Plan(
+        app_dir=settings.app_dir,
+        data=(data or settings.app_dir / ".local").resolve(),
+        task_hub=task_hub or settings.task_hub,
+        offline_model=not settings.model_configured,
+        http_port=port,
+        grpc_port=scheduler_port,
+        dashboard_port=dashboard_port,
+    )
+    asyncio.run(run_service(plan, typer.echo))
+
+
+@app.command()
+def scheduler(
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8080,
+    dashboard_port: DashboardPort = 8082,
+    data: Annotated[Path, typer.Option(help="Where state is kept.")] = Path(".local"),
+    durability: Annotated[
+        Literal["full", "relaxed"],
+        typer.Option(help="`relaxed` is faster; a power cut may lose the last moments."),
+    ] = "full",
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="No dashboard.")] = False,
+    functions_url: Annotated[str | None, typer.Option(hidden=True)] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run a Durable Task scheduler alone, with its dashboard."""
+    from local_runtime.scheduler.service.server import SchedulerSettings
+    from local_runtime.scheduler_process import SchedulerProcess
+
+    _set_up(verbose)
+    settings = SchedulerSettings(data.resolve(), grpc_port, durability)
+    process = SchedulerProcess(settings, None if no_dashboard else dashboard_port, functions_url)
+
+    def announce(facts: Facts) -> None:
+        logger.info("scheduler at http://localhost:%s (gRPC)", facts["grpc_port"])
+        if "dashboard_port" in facts:
+            logger.info("dashboard at http://localhost:%s", facts["dashboard_port"])
+        logger.info("data in %s; stop with Ctrl-C", settings.data)
+
+    run_part(process.serve, announce)
+
+
+@app.command()
+def host(
+    app_dir: AppOption = Path(),
+    port: HttpPort = 7071,
+    scheduler: Annotated[
+        str, typer.Option(help="The scheduler's address.")
+    ] = "http://localhost:8080",
+    task_hub: TaskHub = None,
+    workers: Workers = 1,
+    dashboard_url: Annotated[str | None, typer.Option(hidden=True)] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run a Functions host alone, with the app, against a scheduler that runs elsewhere."""
+    from local_runtime.functions_host.server import HostSettings, serve
+
+    _set_up(verbose)
+    _check_workers(workers)
+    settings = HostSettings(app_dir.resolve(), port, scheduler, task_hub or "", dashboard_url)
+
+    def announce(facts: Facts) -> None:
+        logger.info("functions at http://localhost:%s; stop with Ctrl-C", facts["port"])
+
+    run_part(lambda ready, stop: serve(settings, ready=ready, stop=stop), announce)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="The orchestrator to run.")],
+    input_text: Annotated[
+        str | None, typer.Option("--input", help="Its input: JSON, or @FILE for a file of JSON.")
+    ] = None,
+    app_dir: AppOption = Path(),
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Give up after so many seconds.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run one orchestration on a runtime of its own, and print its output.
+
+    Progress goes to stderr, the output as JSON to stdout.
+
+    The exit status is 0 if the orchestration completed, and 1 otherwise. Nothing is kept.
+    """
+    os.environ.setdefault(LOG_LEVEL, "WARNING")  # log lines would tear the progress apart
+    _set_up(verbose)
+    settings = _app_settings(app_dir)
+    input_json = None if input_text is None else read_input(input_text)
+    _run_and_print(settings, name, input_json, timeout)
+
+
+@app.command(hidden=True)
+def model(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 0, verbose: Verbose = False
+) -> None:
+    """Run the offline stand-in for a model alone."""
+    from local_runtime.offline_model.server import serve
+    from local_runtime.offline_model.settings import ModelSettings
+
+    _set_up(verbose)
+
+    async def serve_model(ready: Ready, stop: asyncio.Event) -> None:
+        # In here, where a supervisor is told of settings that make no sense.
+        settings = ModelSettings.from_environment(os.environ, port)
+        await serve(settings, ready=ready, stop=stop)
+
+    def announce(facts: Facts) -> None:
+        logger.info("offline model at http://localhost:%s/v1; stop with Ctrl-C", facts["port"])
+
+    run_part(serve_model, announce)
+
+
+def main() -> NoReturn:
+    """Run the command line; a problem that a person can act on is shown without a traceback."""
+    try:
+        app()
+    except StartupError as error:
+        _fail(str(error))
+    sys.exit(0)
+
+
+def _run_and_print(
+    settings: AppSettings, name: str, input_json: str | None, timeout: float | None
+) -> None:
+    from rich.console import Console
+
+    from local_runtime.banner import OFFLINE_NOTICE
+    from local_runtime.clock import SystemClock
+    from local_runtime.interruption import Interrupted
+    from local_runtime.run_command import RunRequest, run_once
+    from local_runtime.run_progress import progress_on
+    from local_runtime.runtime import Plan
+
+    offline = not settings.model_configured
+    if offline:
+        typer.echo(OFFLINE_NOTICE, err=True)
+    progress = progress_on(Console(stderr=True), name, SystemClock())
+    with tempfile.TemporaryDirectory(prefix="local-runtime-run-") as data:
+        plan = Plan(settings.app_dir, Path(data), settings.task_hub, offline_model=offline)
+        try:
+            request = RunRequest(name, input_json, timeout)
+            outcome = asyncio.run(run_once(plan, request, progress))
+        except Interrupted:
+            _fail("interrupted; the orchestration was given up.")
+    if outcome.failure is not None:
+        _fail(outcome.failure)
+    typer.echo(_pretty(outcome.output or "null"))
+
+
+def _pretty(output: str) -> str:
+    try:
+        return json.dumps(json.loads(output), indent=2, ensure_ascii=False)
+    except ValueError:
+        return output
+
+
+def _set_up(verbose: bool) -> None:
+    if verbose:
+        os.environ[LOG_LEVEL] = "DEBUG"  # for the processes that this one starts, too
+    set_up_logging(os.environ)
+
+
+def _app_settings(app_dir: Path) -> AppSettings:
+    folder = app_dir.resolve()
+    # Here and not only in the host: before the data folder is made in a wrong place.
+    if not folder.is_dir():
+        raise StartupError(f"the app folder {folder} does not exist; name another with --app.")
+    return AppSettings.load(folder, os.environ)
+
+
+def _check_workers(workers: int) -> None:
+    if workers > 1:
+        raise StartupError(
+            f"--workers {workers}: more than one host process is not supported so far. "
+            "Use --workers 1, or leave the option out."
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(1)

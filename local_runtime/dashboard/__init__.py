@@ -1,0 +1,1 @@
+"""The scheduler's web page: the instances of each task hub, and the history of each instance."""

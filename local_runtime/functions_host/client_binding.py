@@ -1,0 +1,54 @@
+"""The configuration that a function's durable client parameter receives."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from local_runtime.settings import resolve
+
+
+@dataclass(frozen=True)
+class ClientBinding:
+    """Where a durable client of the app finds the scheduler and the webhook."""
+
+    task_hub: str
+    connection_name: str
+    scheduler_url: str
+    webhook_url: str
+    environ: Mapping[str, str]
+    max_message_bytes: int
+    use_forwarded_host: bool = False
+
+    def to_json(self, settings: Mapping[str, Any]) -> str:
+        """Return the JSON text for one binding, which may name a hub or a connection of its own."""
+        task_hub = self._setting(settings, "taskHub") or self.task_hub
+        connection = self._setting(settings, "connectionName") or self.connection_name
+        return json.dumps(
+            {
+                "taskHubName": task_hub,
+                "creationUrls": None,
+                "managementUrls": None,
+                "baseUrl": None,
+                "requiredQueryStringParameters": query_string(task_hub, connection),
+                "connectionName": connection,
+                "rpcBaseUrl": self.scheduler_url,
+                "httpBaseUrl": self.webhook_url,
+                "useForwardedHost": self.use_forwarded_host,
+                "maxGrpcMessageSizeInBytes": self.max_message_bytes,
+                "grpcHttpClientTimeout": "00:01:40",
+            }
+        )
+
+    def _setting(self, settings: Mapping[str, Any], name: str) -> str | None:
+        return resolve(str(settings.get(name) or ""), self.environ)
+
+
+def query_string(task_hub: str, connection_name: str) -> str:
+    """Return what every management URL carries after its `?`.
+
+    Keys are not checked on this loopback-only host, so there is no `code` to hand out: an empty
+    one would only make the URLs longer. A `code` that a caller sends is ignored.
+    """
+    return f"taskHub={quote(task_hub, safe='')}&connection={quote(connection_name, safe='')}"

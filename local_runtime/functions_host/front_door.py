@@ -1,0 +1,77 @@
+"""Where HTTP requests to the host come in, and who answers them."""
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from local_runtime.clock import SystemClock
+from local_runtime.functions_host.function_index import FunctionIndex
+from local_runtime.functions_host.home_page import home_page
+from local_runtime.functions_host.http_functions import HttpFunctions
+from local_runtime.functions_host.ids import random_id
+from local_runtime.functions_host.invocation import Invoker
+from local_runtime.functions_host.request_parts import BodyTooLarge
+from local_runtime.functions_host.webhook.call import WebhookContext
+from local_runtime.functions_host.webhook.routes import Webhook
+from local_runtime.scheduler.client import SchedulerClient
+from local_runtime.settings import HostJson
+
+logger = logging.getLogger("local_runtime.host")
+
+
+class Gate:
+    """Answers 503 until the app is loaded and the scheduler is reached."""
+
+    def __init__(self) -> None:
+        self._front_door: FrontDoor | None = None
+
+    def open(self, front_door: "FrontDoor") -> None:
+        """Let requests through."""
+        self._front_door = front_door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; this is the ASGI application."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except BodyTooLarge:
+            response = Response(status_code=413)
+        except Exception:
+            logger.exception("%s %s could not be answered", request.method, request.url.path)
+            response = Response(status_code=500)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if self._front_door is None:
+            return Response(status_code=503, headers={"Retry-After": "1"})
+        return await self._front_door.answer(request)
+
+
+class FrontDoor:
+    """Decides who answers an HTTP request: the webhook, a function of the app, or the home page."""
+
+    def __init__(
+        self,
+        index: FunctionIndex,
+        invoker: Invoker,
+        scheduler: SchedulerClient,
+        host: HostJson,
+        dashboard_url: str | None,
+    ) -> None:
+        self._dashboard_url = dashboard_url
+        self._index = index
+        self._task_hub = scheduler.task_hub
+        context = WebhookContext(scheduler, index, host, SystemClock(), random_id)
+        self._webhook = Webhook(context, scheduler.task_hub)
+        self._functions = HttpFunctions(index, invoker, host.route_prefix)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request; 404 for whatever is not there, and for a wrong verb."""
+        response = await self._webhook.answer(request) or await self._functions.answer(request)
+        if response is not None:
+            return response
+        if request.method == "GET" and request.url.path == "/":
+            return home_page(self._index, self._task_hub, self._dashboard_url)
+        return Response(status_code=404)

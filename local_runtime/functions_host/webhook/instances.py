@@ -1,0 +1,110 @@
+"""The scheduler's instances as the webhook uses them: one typed method per call."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHubSidecarServiceStub
+from google.protobuf.wrappers_pb2 import StringValue
+
+from local_runtime.scheduler.client import SchedulerClient
+
+_PATIENCE = 10.0
+
+TERMINAL = frozenset(
+    {
+        pb.ORCHESTRATION_STATUS_COMPLETED,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        pb.ORCHESTRATION_STATUS_TERMINATED,
+        pb.ORCHESTRATION_STATUS_CANCELED,
+    }
+)
+
+
+class Instances:
+    """The orchestration instances of one task hub."""
+
+    def __init__(self, scheduler: SchedulerClient, task_hub: str) -> None:
+        self.task_hub = task_hub
+        self._stub: ProtoTaskHubSidecarServiceStub = scheduler.stub
+        self._metadata = tuple(
+            (name, task_hub if name == "taskhub" else value) for name, value in scheduler.metadata
+        )
+
+    async def start(self, request: pb.CreateInstanceRequest) -> str:
+        """Start an instance and return its id."""
+        response: pb.CreateInstanceResponse = await self._call(self._stub.StartInstance, request)
+        return response.instanceId
+
+    async def get(self, instance_id: str) -> pb.OrchestrationState | None:
+        """Return the state of an instance, or None if there is none of this id."""
+        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
+        return _state(await self._call(self._stub.GetInstance, request))
+
+    async def wait(self, instance_id: str, seconds: float) -> pb.OrchestrationState | None:
+        """Return the final state of an instance, or None if it does not end within `seconds`.
+
+        None as well if the scheduler goes away meanwhile: the instance goes on when it is back.
+        """
+        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
+        try:
+            return _state(
+                await self._call(self._stub.WaitForInstanceCompletion, request, patience=seconds)
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                return None
+            raise
+
+    async def query(self, query: pb.InstanceQuery) -> pb.QueryInstancesResponse:
+        """Return one page of the instances that match."""
+        return await self._call(self._stub.QueryInstances, pb.QueryInstancesRequest(query=query))
+
+    async def history(self, instance_id: str) -> list[pb.HistoryEvent]:
+        """Return the whole history of an instance."""
+        chunks: AsyncIterator[pb.HistoryChunk] = self._stub.StreamInstanceHistory(
+            pb.StreamInstanceHistoryRequest(instanceId=instance_id),
+            metadata=self._metadata,
+            timeout=_PATIENCE,
+        )
+        return [event async for chunk in chunks for event in chunk.events]
+
+    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
+        """Send an external event."""
+        request = pb.RaiseEventRequest(instanceId=instance_id, name=name, input=_optional(data))
+        await self._call(self._stub.RaiseEvent, request)
+
+    async def terminate(self, instance_id: str, output: str | None) -> None:
+        """End an instance at once, with a JSON text for its output; its children go on."""
+        request = pb.TerminateRequest(instanceId=instance_id, output=_optional(output))
+        await self._call(self._stub.TerminateInstance, request)
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Pause an instance."""
+        request = pb.SuspendRequest(instanceId=instance_id, reason=_optional(reason))
+        await self._call(self._stub.SuspendInstance, request)
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Let a suspended instance go on."""
+        request = pb.ResumeRequest(instanceId=instance_id, reason=_optional(reason))
+        await self._call(self._stub.ResumeInstance, request)
+
+    async def purge(self, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
+        """Delete finished instances."""
+        return await self._call(self._stub.PurgeInstances, request)
+
+    async def _call(
+        self, call: Callable[..., Any], request: object, *, patience: float = _PATIENCE
+    ) -> Any:
+        # A scheduler that restarts is away for a moment: the call waits for it rather than fails.
+        return await call(request, metadata=self._metadata, timeout=patience, wait_for_ready=True)
+
+
+def _state(response: pb.GetInstanceResponse) -> pb.OrchestrationState | None:
+    return response.orchestrationState if response.exists else None
+
+
+def _optional(text: str | None) -> StringValue | None:
+    return None if text is None else StringValue(value=text)

@@ -1,0 +1,59 @@
+"""The URLs by which a client manages an instance, as every reply to a start carries them."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from local_runtime.functions_host.client_binding import query_string
+
+WEBHOOK_PATH = "/runtime/webhooks/durabletask"
+
+
+@dataclass(frozen=True)
+class ManagementUrls:
+    """URLs below one webhook address, about instances of one task hub."""
+
+    origin: str
+    task_hub: str
+    connection_name: str
+
+    def status(self, instance_id: str, *, error_on_failure: bool = False) -> str:
+        """Return the URL to poll."""
+        url = f"{self._instance(instance_id)}?{self._query}"
+        return url + ("&returnInternalServerErrorOnFailure=true" if error_on_failure else "")
+
+    def payload(self, instance_id: str, *, error_on_failure: bool = False) -> dict[str, str]:
+        """Return all URLs in the order in which the extension writes them."""
+        path = self._instance(instance_id)
+        reason = f"?reason={{text}}&{self._query}"
+        return {
+            "id": instance_id,
+            "statusQueryGetUri": self.status(instance_id, error_on_failure=error_on_failure),
+            "sendEventPostUri": f"{path}/raiseEvent/{{eventName}}?{self._query}",
+            "terminatePostUri": f"{path}/terminate{reason}",
+            "purgeHistoryDeleteUri": f"{path}?{self._query}",
+            "restartPostUri": f"{path}/restart?{self._query}",
+            "suspendPostUri": f"{path}/suspend{reason}",
+            "resumePostUri": f"{path}/resume{reason}",
+        }
+
+    @property
+    def _query(self) -> str:
+        return query_string(self.task_hub, self.connection_name)
+
+    def _instance(self, instance_id: str) -> str:
+        return f"{self.origin}{WEBHOOK_PATH}/instances/{quote(instance_id, safe='')}"
+
+
+def origin_of(request: Request, *, use_forwarded_host: bool) -> str:
+    """Return scheme and authority as the client knows them, so that its proxies and ports work."""
+    forwarded_host = request.headers.get("x-forwarded-host")
+    forwarded_scheme = request.headers.get("x-forwarded-proto")
+    if use_forwarded_host and forwarded_host and forwarded_scheme:
+        return f"{_first(forwarded_scheme)}://{_first(forwarded_host)}"
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _first(values: str) -> str:
+    return values.split(",", 1)[0].strip()

@@ -1,0 +1,144 @@
+"""POST orchestrators/{functionName}/{instanceId?}: starts an instance (architecture, step 1)."""
+
+import logging
+import re
+
+import grpc
+import grpc.aio
+from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.wrappers_pb2 import StringValue
+from starlette.responses import Response
+
+from local_runtime.functions_host.function_index import ORCHESTRATION
+from local_runtime.functions_host.webhook import json_text
+from local_runtime.functions_host.webhook.call import Call
+from local_runtime.functions_host.webhook.instances import TERMINAL
+from local_runtime.functions_host.webhook.payloads import RUNTIME_STATUS, status_payload
+from local_runtime.functions_host.webhook.replies import (
+    bad_argument,
+    bad_json,
+    empty,
+    error,
+    raw_reply,
+    reply,
+)
+
+_LONGEST_ID = 256
+_LONGEST_MANAGED_ID = 100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-([0-9a-f]{16})-[0-9a-f]{2}")
+
+logger = logging.getLogger("local_runtime.host")
+
+
+async def start(call: Call) -> Response:
+    """Start an instance; answer its management URLs, or its output if the caller waits for it."""
+    seconds = _wait_seconds(call)
+    request = _request(call)
+    try:
+        instance_id = await call.instances.start(request)
+    except grpc.aio.AioRpcError as problem:
+        if problem.code() == grpc.StatusCode.ALREADY_EXISTS:
+            return error(409, _already_exists(request.instanceId, problem))
+        raise
+    # The scheduler has put the start on disk by now: what is answered 202 is not lost.
+    if seconds is not None:
+        return await _wait(call, instance_id, seconds)
+    return check_status(call, instance_id)
+
+
+def check_status(call: Call, instance_id: str) -> Response:
+    """Return 202 with the URLs by which the caller follows and manages the instance."""
+    error_on_failure = call.query.flag("returnInternalServerErrorOnFailure", False)
+    payload = call.urls.payload(instance_id, error_on_failure=error_on_failure)
+    return reply(202, payload, {"Location": payload["statusQueryGetUri"], "Retry-After": "10"})
+
+
+def _request(call: Call) -> pb.CreateInstanceRequest:
+    context = call.context
+    function = context.index.find(ORCHESTRATION, call.params["functionname"])
+    if function is None:
+        raise bad_argument(context.index.unknown(ORCHESTRATION, call.params["functionname"]))
+    instance_id = call.params.get("instanceid") or context.new_id()
+    _check_id(instance_id)
+    try:
+        text = json_text.check(call.body)
+    except ValueError as problem:
+        raise bad_json(str(problem)) from problem
+    version = call.query.get("version") or context.host.default_version
+    now = Timestamp()
+    now.FromDatetime(context.clock.now())
+    return pb.CreateInstanceRequest(
+        instanceId=instance_id,
+        name=function.durable_name,
+        input=None if text is None else StringValue(value=text),
+        version=StringValue(value=version) if version else None,
+        orchestrationIdReusePolicy=pb.OrchestrationIdReusePolicy(
+            replaceableStatus=list(RUNTIME_STATUS)
+            if context.host.replace_running_instances
+            else sorted(TERMINAL)
+        ),
+        parentTraceContext=_trace_context(call),
+        requestTime=now,
+    )
+
+
+def _check_id(instance_id: str) -> None:
+    if instance_id.startswith("@"):
+        raise bad_argument("Orchestration instance IDs must not start with @.")
+    if _CONTROL.search(instance_id) or any(char in instance_id for char in "/\\#?"):
+        raise bad_argument(
+            "Orchestration instance IDs must not contain /, \\, #, ?, or control characters."
+        )
+    if len(instance_id) > _LONGEST_ID:
+        raise bad_argument(f"Orchestration instance IDs must not exceed {_LONGEST_ID} characters.")
+    if len(instance_id) > _LONGEST_MANAGED_ID or not instance_id.isascii():
+        logger.warning(
+            "%s: the managed scheduler would refuse this instance id: it takes at most %d "
+            "printable ASCII characters",
+            instance_id,
+            _LONGEST_MANAGED_ID,
+        )
+
+
+def _trace_context(call: Call) -> pb.TraceContext | None:
+    trace_parent = call.request.headers.get("traceparent", "").strip()
+    match = _TRACE_PARENT.fullmatch(trace_parent)
+    if match is None:
+        return None
+    state = call.request.headers.get("tracestate")
+    return pb.TraceContext(
+        traceParent=trace_parent,
+        spanID=match[1],
+        traceState=StringValue(value=state) if state else None,
+    )
+
+
+def _already_exists(instance_id: str, problem: grpc.aio.AioRpcError) -> str:
+    return problem.details() or f"An instance with the ID '{instance_id}' already exists."
+
+
+def _wait_seconds(call: Call) -> float | None:
+    """Return how long the caller waits for the output; None if it asked for no wait.
+
+    The scheduler answers as soon as the instance ends, so the polling interval that the contract
+    asks for is checked and otherwise not needed.
+    """
+    timeout = call.query.seconds("timeout")
+    interval = call.query.seconds("pollingInterval")
+    if timeout is not None and interval is not None and interval > timeout:
+        raise bad_argument(
+            f"Total timeout {timeout:g} should be bigger than retry timeout {interval:g}"
+        )
+    return timeout
+
+
+async def _wait(call: Call, instance_id: str, seconds: float) -> Response:
+    state = await call.instances.wait(instance_id, seconds)
+    if state is None:
+        return check_status(call, instance_id)
+    if state.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED:
+        return raw_reply(200, state.output.value) if state.HasField("output") else empty(200)
+    failed_code = 500 if call.query.flag("returnInternalServerErrorOnFailure", False) else 200
+    return reply(failed_code, status_payload(state))

@@ -1,0 +1,165 @@
+"""Pulls work items from the scheduler, has each one run, and sends back what came of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHubSidecarServiceStub
+from google.protobuf.empty_pb2 import Empty
+
+from local_runtime.errors import StartupError
+from local_runtime.functions_host.activity_bridge import ActivityBridge
+from local_runtime.functions_host.entity_bridge import EntityBridge
+from local_runtime.functions_host.orchestration_bridge import OrchestrationBridge
+from local_runtime.functions_host.work_item_answers import Answers
+from local_runtime.scheduler.client import SchedulerClient
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+_HELLO_PATIENCE = 2.0
+_ABANDON_SECONDS = 2.0
+
+logger = logging.getLogger("local_runtime.host")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many work items of each kind the scheduler may hand to this host at once."""
+
+    orchestrations: int
+    activities: int
+    entities: int
+
+
+@dataclass(frozen=True)
+class Bridges:
+    """What runs each kind of work item."""
+
+    orchestrations: OrchestrationBridge
+    activities: ActivityBridge
+    entities: EntityBridge
+
+
+class WorkItems:
+    """The worker's side of the scheduler's stream of work items."""
+
+    def __init__(
+        self, scheduler: SchedulerClient, address: str, bridges: Bridges, limits: Limits
+    ) -> None:
+        self.connected = asyncio.Event()
+        self._scheduler = scheduler
+        self._stub: ProtoTaskHubSidecarServiceStub = scheduler.stub
+        self._address = address
+        self._bridges = bridges
+        self._limits = limits
+        self._answers = Answers(scheduler)
+        self._running: set[asyncio.Task[None]] = set()
+        self._waiting = False
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Pull and run work items until cancelled, connecting again whenever the stream breaks.
+
+        Raises:
+            StartupError: The scheduler refuses the task hub.
+        """
+        pause = _FIRST_PAUSE
+        while not self._stopping:
+            try:
+                await self._connect()
+                pause = _FIRST_PAUSE
+                await self._read_stream()
+            except grpc.aio.AioRpcError as error:
+                self._lost(error)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def stop(self, grace: float) -> None:
+        """Take no more work, let what runs finish for `grace` seconds, and give back the rest.
+
+        The stream stays open meanwhile, until `run` is cancelled: to close it would take away the
+        leases of what still runs, and it would run again after the restart.
+        """
+        self._stopping = True
+        if self._running:
+            logger.info("waiting for %d running work item(s)", len(self._running))
+            await asyncio.wait(self._running, timeout=grace)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            # Not for ever: the app's code may refuse to be cancelled.
+            await asyncio.wait(self._running, timeout=_ABANDON_SECONDS)
+
+    async def _connect(self) -> None:
+        await self._stub.Hello(Empty(), metadata=self._scheduler.metadata, timeout=_HELLO_PATIENCE)
+        if self._waiting or not self.connected.is_set():
+            logger.info(
+                "connected %sto the scheduler at %s, task hub %r",
+                "again " if self.connected.is_set() else "",
+                self._address,
+                self._scheduler.task_hub,
+            )
+        self._waiting = False
+        self.connected.set()
+
+    def _lost(self, error: grpc.aio.AioRpcError) -> None:
+        if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+            raise StartupError(
+                f"the scheduler at {self._address} refuses the task hub "
+                f"{self._scheduler.task_hub!r}: {error.details()}"
+            ) from error
+        if not self._waiting:
+            logger.warning(
+                "the scheduler at %s is not reachable, waiting (%s)",
+                self._address,
+                error.code().name,
+            )
+        self._waiting = True
+
+    async def _read_stream(self) -> None:
+        request = pb.GetWorkItemsRequest(
+            maxConcurrentOrchestrationWorkItems=self._limits.orchestrations,
+            maxConcurrentActivityWorkItems=self._limits.activities,
+            maxConcurrentEntityWorkItems=self._limits.entities,
+        )
+        stream: AsyncIterator[pb.WorkItem] = self._stub.GetWorkItems(
+            request, metadata=self._scheduler.metadata
+        )
+        async for item in stream:
+            if self._stopping:
+                # Not begun and not given back one by one: the end of the stream returns them.
+                await asyncio.Event().wait()
+            self._start(item)
+
+    def _start(self, item: pb.WorkItem) -> None:
+        if item.WhichOneof("request") in (None, "healthPing"):
+            return
+        task = asyncio.create_task(self._work(item))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _work(self, item: pb.WorkItem) -> None:
+        try:
+            await self._answers.send(item, await self._bridge(item))
+        except asyncio.CancelledError:
+            await self._answers.abandon(item)
+            raise
+        except Exception:
+            # Not the app's fault, so not a failure of its orchestration: the work is given back.
+            logger.exception("a work item could not be run; it was given back to the scheduler")
+            await self._answers.abandon(item)
+
+    def _bridge(self, item: pb.WorkItem) -> Awaitable[object]:
+        token = item.completionToken
+        runs: dict[str | None, Callable[[], Awaitable[object]]] = {
+            "orchestratorRequest": lambda: self._bridges.orchestrations.run(
+                item.orchestratorRequest, token
+            ),
+            "activityRequest": lambda: self._bridges.activities.run(item.activityRequest, token),
+            "entityRequestV2": lambda: self._bridges.entities.run(item.entityRequestV2, token),
+            "entityRequest": lambda: self._bridges.entities.run_batch(item.entityRequest, token),
+        }
+        return runs[item.WhichOneof("request")]()

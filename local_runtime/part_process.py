@@ -1,0 +1,152 @@
+"""One part of the runtime in a process of its own, as seen from inside: the child's side.
+
+A part that the supervisor started finds two pipes in the place of stdin and stdout. Into the one it
+writes a single line of JSON, once it is ready or has failed to start. The other one never
+carries anything: its end means that the parent is gone, killed perhaps, and the part ends too.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import FrameType
+
+from local_runtime.errors import StartupError
+
+SUPERVISED = "LOCAL_RUNTIME_SUPERVISED"
+"""Set for a process whose stdin and stdout are the supervisor's pipes."""
+
+type Facts = Mapping[str, object]
+type Ready = Callable[[Facts], None]
+type Serve = Callable[[Ready, asyncio.Event], Awaitable[None]]
+
+_STOP_SECONDS = 12.0
+_ORPHAN_SECONDS = 5.0
+
+logger = logging.getLogger("local_runtime")
+
+
+def run_part(serve: Serve, announce: Ready) -> None:
+    """Run a part until it is told to stop, and end the process with status 0.
+
+    Args:
+        serve: Runs the part; it gets a function to call once it is ready and an event that ends it.
+        announce: Tells a person that the part is ready, when no supervisor waits for it.
+
+    Raises:
+        StartupError: The part cannot start, and no supervisor is there to say so.
+    """
+    parent = _Parent.adopt(os.environ)
+    try:
+        asyncio.run(_serve(serve, announce, parent))
+    except StartupError as error:
+        if parent is None:
+            raise
+        parent.report({"error": str(error)})
+        _leave(1)
+    except Exception:
+        logger.exception("stopped by an unexpected error")
+        _leave(1)
+    _leave(0)
+
+
+async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end(seconds: float) -> None:
+        # First the limit: the loop may be held up by the app's code and never come to stop.
+        _leave_after(seconds)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is at its end
+            loop.call_soon_threadsafe(stop.set)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            _leave(1)  # a second Ctrl-C: the person does not want to wait
+        end(_STOP_SECONDS)
+
+    # Not the loop's own handlers, which do not run while the app's code holds the loop up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    if parent is not None:
+        parent.watch(lambda: end(_ORPHAN_SECONDS))
+    await serve(announce if parent is None else parent.ready, stop)
+    if not stop.is_set():
+        raise RuntimeError("the part ended without having been told to")
+    # From inside the loop: closing it would wait for threads that run the app's code.
+    _leave(0)
+
+
+class _Parent:
+    """The two pipes to the supervisor."""
+
+    def __init__(self, reports: int, lifeline: int) -> None:
+        self._reports = reports
+        self._lifeline = lifeline
+
+    @classmethod
+    def adopt(cls, environ: MutableMapping[str, str]) -> "_Parent | None":
+        """Take the pipes over, so that the app's code meets a usual stdin and stdout."""
+        if environ.pop(SUPERVISED, None) is None:
+            return None
+        lifeline, reports = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        # What the app prints is seen at once, and in its order among the log lines.
+        sys.stdout = open(1, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)  # noqa: SIM115
+        return cls(reports, lifeline)
+
+    def ready(self, facts: Facts) -> None:
+        """Tell the supervisor that this part is ready."""
+        self.report({"ready": dict(facts)})
+
+    def report(self, message: Facts) -> None:
+        """Tell the supervisor how the start went; only the first report is heard."""
+        reports, self._reports = self._reports, -1
+        if reports < 0:
+            return
+        try:
+            with os.fdopen(reports, "w", encoding="utf-8") as pipe:
+                pipe.write(json.dumps(message) + "\n")
+        except BrokenPipeError:
+            logger.debug("the parent went away before it heard that this part is ready")
+
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Call `on_gone`, from another thread, once the parent is gone."""
+
+        def wait() -> None:
+            while os.read(self._lifeline, 1024):
+                pass
+            logger.debug("the parent is gone")
+            on_gone()
+
+        threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def _leave_after(seconds: float) -> None:
+    def cut_short() -> None:
+        logger.warning("not stopped within %g s; ended without waiting any longer", seconds)
+        _leave(1)
+
+    timer = threading.Timer(seconds, cut_short)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave(status: int) -> None:
+    # Not sys.exit: at its end Python waits for every thread, and one that runs a function of the
+    # app cannot be stopped. What it worked on is given to another worker.
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(status)

@@ -1,0 +1,65 @@
+"""The scheduler's process: the scheduler, and in the same process its dashboard."""
+
+import asyncio
+from dataclasses import dataclass
+
+from local_runtime.clock import SystemClock
+from local_runtime.dashboard.server import DashboardSettings
+from local_runtime.dashboard.server import serve as serve_dashboard
+from local_runtime.part_process import Facts, Ready
+from local_runtime.scheduler.service.hubs import Hubs
+from local_runtime.scheduler.service.server import SchedulerSettings, serve_hubs
+
+
+@dataclass(frozen=True)
+class SchedulerProcess:
+    """A scheduler, and the port of its dashboard unless it is to have none."""
+
+    scheduler: SchedulerSettings
+    dashboard_port: int | None
+    functions_url: str | None = None
+    """Where the Functions host of the same runtime answers, if it is known."""
+
+    async def serve(self, ready: Ready, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; `ready` gets both ports once both are listened on.
+
+        Raises:
+            StartupError: The data folder or one of the ports cannot be used.
+        """
+        settings = self.scheduler
+        hubs = Hubs.open(settings.data, SystemClock(), settings.durability)
+        try:
+            await self._serve(hubs, ready, stop)
+        finally:
+            await hubs.close()
+
+    async def _serve(self, hubs: Hubs, ready: Ready, stop: asyncio.Event) -> None:
+        port = self.scheduler.grpc_port
+        if self.dashboard_port is None:
+            await serve_hubs(hubs, port, ready=ready, stop=stop)
+            return
+        listening: asyncio.Future[Facts] = asyncio.get_running_loop().create_future()
+        scheduler = asyncio.create_task(
+            serve_hubs(hubs, port, ready=listening.set_result, stop=stop)
+        )
+        # Should the scheduler fail, the dashboard must not go on alone.
+        scheduler.add_done_callback(lambda _: stop.set())
+        try:
+            await asyncio.wait((scheduler, listening), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                facts = listening.result()
+                settings = DashboardSettings(
+                    port=self.dashboard_port,
+                    scheduler=f"127.0.0.1:{facts['grpc_port']}",
+                    list_hubs=hubs.names,
+                    functions_url=self.functions_url,
+                )
+                await serve_dashboard(settings, ready=_with(facts, ready), stop=stop)
+        finally:
+            stop.set()
+            await scheduler
+
+
+def _with(scheduler: Facts, ready: Ready) -> Ready:
+    """Report the facts of both once the dashboard, which comes second, reports its own."""
+    return lambda dashboard: ready({**scheduler, "dashboard_port": dashboard["port"]})

@@ -1,0 +1,30 @@
+"""The command `start`: the whole runtime in the foreground until somebody stops it."""
+
+import logging
+from collections.abc import Callable
+
+from local_runtime.banner import banner
+from local_runtime.interruption import Interrupted, Interruption
+from local_runtime.runtime import Plan, start_runtime
+from local_runtime.supervisor import Supervisor
+
+logger = logging.getLogger("local_runtime.start")
+
+
+async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
+    """Start the runtime, show the banner, and return when it has been told to stop and has.
+
+    Raises:
+        StartupError: A part cannot start; none is left running.
+    """
+    interruption = Interruption()
+    async with Supervisor() as supervisor:
+        try:
+            running = await interruption.unless(start_runtime(supervisor, plan))
+        except Interrupted:
+            logger.info("stopping before everything was started")
+            return
+        show(banner(running))
+        await interruption.wait()
+        logger.info("stopping")
+    logger.info("stopped")

@@ -1,0 +1,114 @@
+"""host.json and local.settings.json, read as `func start` reads them."""
+
+import json
+
+import pytest
+
+from local_runtime.errors import StartupError
+from local_runtime.settings import AppSettings
+
+CONNECTION = "Endpoint=http://localhost:8080;TaskHub=fromconnection;Authentication=None"
+SCHEDULER = "DURABLE_TASK_SCHEDULER_CONNECTION_STRING"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads the settings of an app with this host.json, these local values and environment."""
+
+    def load(durable=None, values=None, environ=None, **extensions) -> AppSettings:
+        host = {"version": "2.0", "extensions": {"durableTask": durable or {}, **extensions}}
+        (tmp_path / "host.json").write_text(json.dumps(host))
+        (tmp_path / "local.settings.json").write_text(json.dumps({"Values": values or {}}))
+        return AppSettings.load(tmp_path, environ or {})
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("hub_name", "environ", "hub"),
+    [
+        ("Plain", {SCHEDULER: CONNECTION}, "Plain"),
+        ("%HUB%", {"HUB": "fromvariable", SCHEDULER: CONNECTION}, "fromvariable"),
+        ("a%HUB%b", {"HUB": "X"}, "aXb"),
+        ("%HUB%", {SCHEDULER: CONNECTION}, "fromconnection"),
+        ("%HUB%", {"HUB": ""}, "default"),
+        ("", {}, "default"),
+        ("Plain", {"AzureFunctionsJobHost__extensions__durableTask__hubName": "Over"}, "Over"),
+    ],
+)
+def test_task_hub_is_the_first_that_is_named(load, hub_name, environ, hub):
+    assert load({"hubName": hub_name}, environ=environ).task_hub == hub
+
+
+def test_task_hub_of_a_connection_of_another_name_is_found(load):
+    storage = {"type": "azureManaged", "connectionStringName": "OTHER"}
+
+    settings = load({"storageProvider": storage}, environ={"OTHER": CONNECTION})
+
+    assert (settings.task_hub, settings.host.connection_name) == ("fromconnection", "OTHER")
+
+
+def test_local_values_are_used_for_the_hub(load):
+    assert load({"hubName": "%HUB%"}, values={"HUB": "local"}).task_hub == "local"
+
+
+def test_environment_holds_only_what_is_to_be_added(load):
+    values = {"A": "file", "B": "file", "C": "", "D": 5, "E": None}
+
+    assert load(values=values, environ={"B": "real"}).environment == {"A": "file", "D": "5"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "configured"),
+    [
+        ({}, False),
+        ({"OPENAI_API_KEY": ""}, False),
+        ({"OPENAI_MODEL": "gpt"}, False),
+        ({"OPENAI_API_KEY": "k"}, True),
+        ({"OPENAI_BASE_URL": "http://x"}, True),
+        ({"AZURE_OPENAI_ENDPOINT": "https://x"}, True),
+    ],
+)
+def test_model_counts_as_configured_by_its_settings(load, environ, configured):
+    assert load(environ=environ).model_configured is configured
+
+
+def test_names_in_host_json_are_read_without_case(load):
+    assert load({"HUBNAME": "X", "MaxConcurrentActivityFunctions": 7}).host.max_activities == 7
+
+
+@pytest.mark.parametrize(
+    ("http", "prefix"), [({}, "api"), ({"routePrefix": ""}, ""), ({"routePrefix": "/a/b/"}, "a/b")]
+)
+def test_route_prefix_is_api_unless_set(load, http, prefix):
+    assert load(http=http).host.route_prefix == prefix
+
+
+def test_missing_files_mean_defaults(tmp_path):
+    settings = AppSettings.load(tmp_path, {})
+
+    assert (settings.task_hub, settings.host.route_prefix, settings.environment) == (
+        "default", "api", {},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("durable", "says"),
+    [
+        ({"maxConcurrentActivityFunctions": "many"}, "maxconcurrentactivityfunctions"),
+        ({"maxConcurrentActivityFunctions": 0}, "whole number above 0"),
+        ({"storageProvider": "azureManaged"}, "storageprovider"),
+        ({"overridableExistingInstanceStates": "Some"}, "NonRunningStates or AnyState"),
+    ],
+)
+def test_setting_of_the_wrong_kind_is_refused_by_name(load, durable, says):
+    with pytest.raises(StartupError, match=says):
+        load(durable)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"IsEncrypted": true}', '{"Values": []}'])
+def test_local_settings_that_cannot_be_used_are_refused(tmp_path, text):
+    (tmp_path / "local.settings.json").write_text(text)
+
+    with pytest.raises(StartupError, match=r"local\.settings\.json"):
+        AppSettings.load(tmp_path, {})
