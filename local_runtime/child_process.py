@@ -65,7 +65,8 @@ class ChildProcess:
     async def report(self) -> Mapping[str, Any] | None:
         """Wait for the child's one report; None when it died without one."""
         line = await self._reports.readline()
-        return cast("Mapping[str, Any]", json.loads(line)) if line else None
+        # A line without an end is of a child that was killed while it wrote.
+        return cast("Mapping[str, Any]", json.loads(line)) if line.endswith(b"\n") else None
 
     async def ended(self) -> str:
         """Wait for the end of the process, and return how it ended in words."""

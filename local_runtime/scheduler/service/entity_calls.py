@@ -19,9 +19,8 @@ async def signal(hub: Hub, request: pb.SignalEntityRequest) -> pb.SignalEntityRe
 
 async def get(hub: Hub, request: pb.GetEntityRequest) -> pb.GetEntityResponse:
     """GetEntity: an entity's state, or exists=false for one that has none."""
-    wanted = entity_id(request.instanceId)
-    found = await hub.reader.read(
-        lambda connection: queries.entity(connection, wanted, include_state=request.includeState)
+    found = queries.entity(
+        hub.view, entity_id(request.instanceId), include_state=request.includeState
     )
     return pb.GetEntityResponse(exists=found is not None, entity=found)
 

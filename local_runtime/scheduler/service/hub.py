@@ -43,8 +43,9 @@ class Hub:
         self.reader = reader
         self.waiters = Waiters()
         self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
-        # For turns, which are read on the event loop: a thread's hand-over would cost more.
-        self._view = view
+        # For what is small and read often, on the event loop: a thread's hand-over costs more.
+        # Lists and histories are read by `reader`.
+        self.view = view
         self._clock = clock
         self._timers: Timers | None = None
 
@@ -82,7 +83,7 @@ class Hub:
         return hub
 
     def _read_turn(self, instance_id: str) -> Turn | None:
-        return turns.load(self._view, micros(self._clock.now()), instance_id)
+        return turns.load(self.view, micros(self._clock.now()), instance_id)
 
     def committed(self, effects: Effects) -> None:
         """Let the world see what is now on disk."""
@@ -98,6 +99,6 @@ class Hub:
         """Commit what is under way and close the file."""
         if self._timers is not None:
             await self._timers.close()
-        await self.writer.close()
+        self.writer.close()
         await asyncio.to_thread(self.reader.close)
-        self._view.close()
+        self.view.close()

@@ -58,7 +58,7 @@ async def start(hub: Hub, request: pb.CreateInstanceRequest) -> pb.CreateInstanc
 
 async def get(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
     """GetInstance: the state of one instance, or exists=false."""
-    return await _response(hub, request)
+    return _response(hub, request)
 
 
 async def wait_for_start(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
@@ -146,12 +146,8 @@ async def skip_graceful_terminations(
     return pb.SkipGracefulOrchestrationTerminationsResponse(unterminatedInstanceIds=missing)
 
 
-async def _response(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
-    state = await hub.reader.read(
-        lambda connection: queries.instance(
-            connection, request.instanceId, payloads=request.getInputsAndOutputs
-        )
-    )
+def _response(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
+    state = queries.instance(hub.view, request.instanceId, payloads=request.getInputsAndOutputs)
     if state is None:
         return pb.GetInstanceResponse(exists=False)
     return pb.GetInstanceResponse(exists=True, orchestrationState=state)
@@ -163,7 +159,7 @@ async def _wait(
     async with hub.waiters.watch(request.instanceId) as changed:
         while True:
             changed.clear()
-            response = await _response(hub, request)
+            response = _response(hub, request)
             if not response.exists or is_over(response.orchestrationState.orchestrationStatus):
                 return response
             await changed.wait()

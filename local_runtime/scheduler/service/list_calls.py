@@ -160,10 +160,7 @@ async def stream_history(
         InstanceNotFound: there is no such instance.
     """
     instance_id = request.instanceId
-    exists = await hub.reader.read(
-        lambda connection: queries.instance(connection, instance_id, payloads=False) is not None
-    )
-    if not exists:
+    if queries.instance(hub.view, instance_id, payloads=False) is None:
         raise InstanceNotFound(f"there is no orchestration instance with the id '{instance_id}'")
     for turn in await hub.reader.read(lambda c: history.read_turns(c, instance_id)):
         for first in range(0, len(turn), _CHUNK_EVENTS):

@@ -1,7 +1,7 @@
-"""The one thread that writes a task hub, and commits in groups.
+"""The one who writes a task hub, and commits in groups.
 
-Whatever is waiting when the thread comes round goes into one transaction, so that many small
-steps share one flush to disk. A step that raises is rolled back alone; when the commit itself
+Whatever is waiting when its turn comes goes into one transaction, so that many small steps share
+one flush to disk. A step that raises is rolled back alone; when the commit itself
 fails, every step of the group fails and nothing of it has happened.
 """
 
@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -35,13 +34,15 @@ class _StepFailed(Exception):
 
 
 class Writer:
-    """Runs steps on its own thread, in the order they came."""
+    """Runs steps in the order they came, on the event loop, many in one transaction.
+
+    On the loop, and not on a thread: sqlite3 gives up the interpreter's lock at every statement,
+    and on a busy loop a thread would wait milliseconds to get it back, each time. What blocks is
+    one flush to disk per group, and what comes in meanwhile makes the next group.
+    """
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        clock: Clock,
-        new_id: Callable[[], str],
+        self, connection: sqlite3.Connection, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._connection = connection
         self._clock = clock
@@ -50,49 +51,51 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._keys = itertools.count(_greatest_key(connection) + 1)
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
-        self._wake = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="task-hub-writer", daemon=True)
+        self._closed = False
 
     def start(self, on_commit: Callable[[Effects], None]) -> None:
-        """Start the thread; `on_commit` gets, on the event loop, what each commit brought about."""
+        """From now on tell `on_commit` what each commit brought about."""
         self._on_commit = on_commit
-        self._thread.start()
 
     def submit[T](self, step: Step[T]) -> asyncio.Future[T]:
         """Queue a step; the future has its result once the commit is on disk.
 
+        A step may be run twice, the first time in vain: it changes nothing but the transaction.
+
         Raises (through the future):
-            StorageUnavailable: the disk did not take it.
+            StorageUnavailable: the disk did not take it, and nothing of it has happened.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        with self._wake:
-            if self._closing:
-                future.set_exception(StorageUnavailable("the task hub is closing"))
-                return future
-            self._waiting.append((step, future))
-            self._wake.notify()
+        if self._closed:
+            future.set_exception(StorageUnavailable("the task hub is closed"))
+            return future
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append((step, future))
         return future
 
-    async def close(self) -> None:
-        """Commit what is queued, then end the thread and close the connection."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        await asyncio.to_thread(self._thread.join)
-
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closing)
-                group = self._waiting[:_MAX_GROUP]
-                del self._waiting[:_MAX_GROUP]
-            if not group:
-                break
-            results, effects = self._commit([step for step, _ in group])
-            futures = [future for _, future in group]
-            self._loop.call_soon_threadsafe(self._deliver, futures, results, effects)
+    def close(self) -> None:
+        """Commit what is queued and close the connection."""
+        while self._waiting:
+            self._flush()
+        self._closed = True
         self._connection.close()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
+        if self._waiting:
+            self._loop.call_soon(self._flush)
+        results, effects = self._commit([step for step, _ in group])
+        for (_, future), result in zip(group, results, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        self._on_commit(effects)
 
     def _commit(self, steps: list[Step[Any]]) -> tuple[list[Any], Effects]:
         try:
@@ -151,18 +154,6 @@ class Writer:
         transaction.effects = whole
         self._connection.execute("RELEASE step")
         return result
-
-    def _deliver(
-        self, futures: list[asyncio.Future[Any]], results: list[Any], effects: Effects
-    ) -> None:
-        for future, result in zip(futures, results, strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-        self._on_commit(effects)
 
 
 def _ignore(effects: Effects) -> None:

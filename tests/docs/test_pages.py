@@ -1,0 +1,58 @@
+"""The pages say what is built: names in them are those of the code, and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+import durable_agents
+from local_runtime.scheduler.service.methods import STREAMS, UNARY
+from tests.service import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCE = ("durable_agents", "local_runtime")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).is_file(), f"{page.name} links to {target}"
+
+
+def test_scheduler_page_lists_the_methods_that_are_built_and_those_that_are_not() -> None:
+    methods = {m.name for m in pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"].methods}
+    page = (ROOT / "docs" / "scheduler.md").read_text()
+    built, _, rest = page.partition("Not built:")
+    absent = rest.partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", built)) & methods == {*UNARY, *STREAMS}
+    assert set(re.findall(r"`(\w+)`", absent)) & methods == methods - {*UNARY, *STREAMS}
+
+
+def test_agents_page_names_all_that_the_library_exports() -> None:
+    named = set(re.findall(r"`([\w.]+)\b", (ROOT / "docs" / "agents.md").read_text()))
+    assert set(durable_agents.__all__) - named == set()
+
+
+def test_settings_in_the_readme_are_read_by_the_code() -> None:
+    table_rows = re.findall(r"^\| `([A-Z][A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M)
+    code = "\n".join(path.read_text() for room in SOURCE for path in (ROOT / room).rglob("*.py"))
+    assert len(table_rows) > 10
+    for name in table_rows:
+        assert f'"{name}"' in code, f"nothing reads {name}"
+
+
+def test_settings_of_host_json_named_in_the_host_page_are_read() -> None:
+    page = (ROOT / "docs" / "functions-host.md").read_text()
+    part = page[page.index("Of host.json") : page.index("Anything else in it")]
+    named = re.findall(r"`(?:[\w]+\.)*(\w+)`", part)
+    code = (ROOT / "local_runtime" / "settings.py").read_text()
+    for name in set(named) - {"durableTask", "AzureFunctionsJobHost__section__name"}:
+        assert f'"{name.lower()}"' in code, f"nothing reads {name}"
+
+
+def test_registering_of_the_agents_page_runs() -> None:
+    page = (ROOT / "docs" / "agents.md").read_text()
+    names: dict[str, durable_agents.AgentFunctionApp] = {}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], names)
+    assert list(names["app"].agents) == ["FrenchTranslator", "EditorAgent"]
