@@ -30,6 +30,8 @@ def _make_importable() -> None:
 
 if __name__ == "__main__":
     _make_importable()
+    # Its own log lines go to stderr beside the clear messages for the same faults.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from local_runtime.cli import main
 
     main()

@@ -134,9 +134,12 @@ def _place(trace: TracebackType | None, app_dir: Path) -> str:
         for frame in traceback.extract_tb(trace)
         if Path(frame.filename).is_relative_to(app_dir) and "site-packages" not in frame.filename
     ]
+    # Where the library complains of what it was given, the line that gave it says more.
+    library = app_dir / _LIBRARY
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(library)]
     if not frames:
         return ""
-    frame = frames[-1]
+    frame = (own or frames)[-1]
     line = linecache.getline(frame.filename, frame.lineno or 0).strip()
     return f" ({frame.filename}, line {frame.lineno}: {line})"
 

@@ -76,7 +76,8 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
     except RuntimeError as error:
         raise StartupError(
             f"port {port} on 127.0.0.1 is in use, so the scheduler cannot listen there. "
-            "Stop the program that uses it, or choose another port."
+            "Stop the program that uses it, or choose another port with --scheduler-port "
+            "(--grpc-port for the scheduler alone)."
         ) from error
     await server.start()
     try:

@@ -100,8 +100,8 @@ async def _complete(
 
 def _stale(what: str, instance_id: str) -> pb.CompleteTaskResponse:
     logger.warning(
-        "%s: the result of %s came after its lease had ended; it was dropped, "
-        "and the work runs again where it was not done",
+        "%s: the result of %s came after its lease had ended (its worker was thought lost, or "
+        "the instance has ended); it was dropped, and what is still wanted runs again",
         instance_id,
         what,
     )
