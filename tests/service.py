@@ -115,7 +115,7 @@ def started(
     *arguments: object, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
     """Start a command, and stop it in the end."""
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command(*arguments),
         cwd=cwd,
         env=environment(env),
@@ -123,13 +123,18 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        service = Service(process)
-        try:
-            yield service
-        finally:
-            if process.poll() is None:
-                service.end()
+    )
+    service = Service(process)
+    try:
+        yield service
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(PATIENCE)
+        # Before the pipes are closed: closing one that a process still holds would hang the test.
+        service.wait_until_nothing_runs()
+        process.stdout.close()
+        process.stderr.close()
 
 
 @contextmanager

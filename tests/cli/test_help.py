@@ -1,0 +1,35 @@
+"""The command line is relied upon by others: its commands and options stay."""
+
+import pytest
+
+from tests.service import run
+
+OPTIONS = {
+    "start": "--app --port --scheduler-port --dashboard-port --data --workers --task-hub",
+    "scheduler": "--grpc-port --dashboard-port --data --durability",
+    "host": "--app --port --scheduler --task-hub --workers",
+    "run": "--input --app --timeout",
+}
+
+
+def test_help_lists_the_commands() -> None:
+    shown = run("--help")
+    assert shown.returncode == 0
+    for name in OPTIONS:
+        assert f" {name} " in shown.stdout
+    assert " model " not in shown.stdout
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_help_of_a_command_lists_its_options(name) -> None:
+    shown = run(name, "--help")
+    assert shown.returncode == 0
+    for option in OPTIONS[name].split():
+        assert f" {option} " in shown.stdout
+
+
+@pytest.mark.parametrize("arguments", [["start", "--port", "70000"], ["start", "--nothing"], []])
+def test_a_wrong_command_line_is_refused(arguments) -> None:
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
