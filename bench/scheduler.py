@@ -97,22 +97,31 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+async def spawn(*module: str) -> asyncio.subprocess.Process:
+    """Start a module in a process of its own, silently."""
+    return await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", *module],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env={**os.environ, "LOCAL_RUNTIME_LOG_LEVEL": "WARNING"},
+    )
+
+
 @contextlib.asynccontextmanager
 async def backend(name: str, folder: Path) -> AsyncIterator[client.AsyncTaskHubGrpcClient]:
     """Run a backend and its worker, each in a process of its own; gives a client."""
     port = free_port()
     address = f"localhost:{port}"
+    durable = ["local_runtime", "scheduler", "--no-dashboard", "--grpc-port", str(port), "--data"]
     commands = {
-        "memory": ["-m", "bench.memory_backend", str(port)],
-        "durable": ["-m", "local_runtime", "scheduler", "--no-dashboard", "--grpc-port", str(port)]
-        + ["--data", str(folder / str(port))],
+        "memory": ["bench.memory_backend", str(port)],
+        "durable": [*durable, str(folder / str(port))],
     }
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
-    environment = {**os.environ, "LOCAL_RUNTIME_LOG_LEVEL": "WARNING"}
-    server = subprocess.Popen([sys.executable, *commands[name]], **quiet, env=environment)
+    server = await spawn(*commands[name])
     async with grpc.aio.insecure_channel(address) as channel:
         await asyncio.wait_for(channel.channel_ready(), 30)
-    worker = subprocess.Popen([sys.executable, "-m", "bench.plain_worker", address], **quiet)
+    worker = await spawn("bench.plain_worker", address)
     hub = client.AsyncTaskHubGrpcClient(host_address=address)
     try:
         await one("fan_out", [2, 0], 3)(hub)  # warm
@@ -121,7 +130,7 @@ async def backend(name: str, folder: Path) -> AsyncIterator[client.AsyncTaskHubG
         await hub.close()
         for process in (worker, server):
             process.kill()
-            process.wait()
+            await process.wait()
 
 
 async def main(rows: list[Row], runs: int) -> None:
@@ -141,9 +150,7 @@ async def main(rows: list[Row], runs: int) -> None:
         unit = row.unit
         if unit == "x ideal":
             durable, memory = durable / 400, memory / 400
-        print(
-            f"| {row.name + ', ' + unit:<45} | {durable:9.2f} | {memory:9.2f} | {ratio:6.2f} x |"
-        )
+        print(f"| {row.name + ', ' + unit:<45} | {durable:9.2f} | {memory:9.2f} | {ratio:6.2f} x |")
 
 
 if __name__ == "__main__":
