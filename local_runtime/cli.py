@@ -11,10 +11,10 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
-from local_runtime.part_process import Facts, Ready, run_part
-from local_runtime.run_input import read_input
+from local_runtime.processes.part_process import Facts, Ready, run_part
 from local_runtime.settings import AppSettings
 
 logger = logging.getLogger("local_runtime")
@@ -66,8 +66,8 @@ def start(
 
     When no model is configured, an offline stand-in with canned replies runs as well.
     """
-    from local_runtime.runtime import Plan
-    from local_runtime.service_command import run_service
+    from local_runtime.commands.service_command import run_service
+    from local_runtime.processes.runtime import Plan
 
     _set_up(verbose)
     _check_workers(workers)
@@ -98,8 +98,8 @@ def scheduler(
     verbose: Verbose = False,
 ) -> None:
     """Run a Durable Task scheduler alone, with its dashboard."""
+    from local_runtime.processes.scheduler_process import SchedulerProcess
     from local_runtime.scheduler.service.server import SchedulerSettings
-    from local_runtime.scheduler_process import SchedulerProcess
 
     _set_up(verbose)
     settings = SchedulerSettings(data.resolve(), grpc_port, durability)
@@ -199,12 +199,12 @@ def _run_and_print(
 ) -> None:
     from rich.console import Console
 
-    from local_runtime.banner import OFFLINE_NOTICE
     from local_runtime.clock import SystemClock
-    from local_runtime.interruption import Interrupted
-    from local_runtime.run_command import RunRequest, run_once
-    from local_runtime.run_progress import progress_on
-    from local_runtime.runtime import Plan
+    from local_runtime.commands.banner import OFFLINE_NOTICE
+    from local_runtime.commands.run_command import RunRequest, run_once
+    from local_runtime.commands.run_progress import progress_on
+    from local_runtime.processes.interruption import Interrupted
+    from local_runtime.processes.runtime import Plan
 
     offline = not settings.model_configured
     if offline:

@@ -21,6 +21,21 @@ MAY_IMPORT = {
     "local_runtime.faults": [],
     "local_runtime.settings": ["local_runtime.errors"],
     "local_runtime.http_server": ["local_runtime.errors"],
+    "local_runtime.log_setup": [],
+    "local_runtime.commands": [
+        "local_runtime.commands",
+        "local_runtime.processes",
+        "local_runtime.scheduler.client",
+        "local_runtime.clock",
+        "local_runtime.errors",
+    ],
+    "local_runtime.processes": [
+        "local_runtime.processes",
+        "local_runtime.scheduler.service",
+        "local_runtime.dashboard",
+        "local_runtime.errors",
+        "local_runtime.clock",
+    ],
     "local_runtime.offline_model": [
         "local_runtime.offline_model",
         "local_runtime.http_server",

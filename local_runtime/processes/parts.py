@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_runtime.supervisor import Facts, Part
+from local_runtime.processes.supervisor import Facts, Part
 
 # Together less than the 20 s in which everything has stopped.
 _HOST_STOP_SECONDS = 12.0

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from local_runtime.runtime import RunningRuntime
+from local_runtime.processes.runtime import RunningRuntime
 
 WEBHOOK = "/runtime/webhooks/durabletask"
 

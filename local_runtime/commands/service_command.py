@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 
-from local_runtime.banner import banner
-from local_runtime.interruption import Interrupted, Interruption
-from local_runtime.runtime import Plan, start_runtime
-from local_runtime.supervisor import Supervisor
+from local_runtime.commands.banner import banner
+from local_runtime.processes.interruption import Interrupted, Interruption
+from local_runtime.processes.runtime import Plan, start_runtime
+from local_runtime.processes.supervisor import Supervisor
 
 logger = logging.getLogger("local_runtime.start")
 

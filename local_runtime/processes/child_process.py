@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from local_runtime.part_process import SUPERVISED
+from local_runtime.processes.part_process import SUPERVISED
 
-_PROGRAM = str(Path(__file__).with_name("__main__.py"))
+_PROGRAM = str(Path(__file__).parents[1] / "__main__.py")
 _MAX_REPORT_BYTES = 16 * 1024 * 1024
 
 

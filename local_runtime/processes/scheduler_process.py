@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from local_runtime.clock import SystemClock
 from local_runtime.dashboard.server import DashboardSettings
 from local_runtime.dashboard.server import serve as serve_dashboard
-from local_runtime.part_process import Facts, Ready
+from local_runtime.processes.part_process import Facts, Ready
 from local_runtime.scheduler.service.hubs import Hubs
 from local_runtime.scheduler.service.server import SchedulerSettings, serve_hubs
 

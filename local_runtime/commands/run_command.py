@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime.commands.run_instance import RunInstance
+from local_runtime.commands.run_progress import Progress
+from local_runtime.commands.run_steps import steps_of
 from local_runtime.errors import StartupError
-from local_runtime.interruption import Interruption
-from local_runtime.run_instance import RunInstance
-from local_runtime.run_progress import Progress
-from local_runtime.run_steps import steps_of
-from local_runtime.runtime import Plan, RunningRuntime, start_runtime
+from local_runtime.processes.interruption import Interruption
+from local_runtime.processes.runtime import Plan, RunningRuntime, start_runtime
+from local_runtime.processes.supervisor import Supervisor
 from local_runtime.scheduler.client import SchedulerClient
-from local_runtime.supervisor import Supervisor
 
 _LOOK_SECONDS = 0.2
 _PREFIX = "ORCHESTRATION_STATUS_"

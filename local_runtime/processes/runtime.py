@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
-from local_runtime.parts import host_part, model_part, scheduler_part
-from local_runtime.supervisor import Facts, Supervisor
+from local_runtime.processes.parts import host_part, model_part, scheduler_part
+from local_runtime.processes.supervisor import Facts, Supervisor
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from local_runtime.child_process import ChildProcess
 from local_runtime.errors import StartupError
+from local_runtime.processes.child_process import ChildProcess
 
 type Facts = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 10.0
 
-logger = logging.getLogger("local_runtime.supervisor")
+logger = logging.getLogger("local_runtime.processes.supervisor")
 
 
 @dataclass(frozen=True)

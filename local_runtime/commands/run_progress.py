@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_runtime.clock import Clock
-from local_runtime.run_steps import Step, StepState
+from local_runtime.commands.run_steps import Step, StepState
 
 
 class Progress(Protocol):

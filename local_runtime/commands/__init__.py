@@ -1,0 +1,1 @@
+"""What the command line does: `start` and its banner, `run` and its progress."""

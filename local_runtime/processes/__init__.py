@@ -1,0 +1,1 @@
+"""The parts of the runtime as processes: started, watched, restarted, stopped."""
