@@ -91,6 +91,19 @@ class Instances:
         request = pb.ResumeRequest(instanceId=instance_id, reason=_optional(reason))
         await self._call(self._stub.ResumeInstance, request)
 
+    async def restart(self, instance_id: str, *, with_new_id: bool) -> str:
+        """Start a finished instance again; return the id it runs under."""
+        request = pb.RestartInstanceRequest(
+            instanceId=instance_id, restartWithNewInstanceId=with_new_id
+        )
+        response: pb.RestartInstanceResponse = await self._call(self._stub.RestartInstance, request)
+        return response.instanceId
+
+    async def rewind(self, instance_id: str, reason: str | None) -> None:
+        """Let a failed instance go on from before its failure."""
+        request = pb.RewindInstanceRequest(instanceId=instance_id, reason=_optional(reason))
+        await self._call(self._stub.RewindInstance, request)
+
     async def purge(self, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
         """Delete finished instances."""
         return await self._call(self._stub.PurgeInstances, request)

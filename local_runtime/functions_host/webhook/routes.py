@@ -22,6 +22,7 @@ from local_runtime.functions_host.webhook.management_urls import (
 )
 from local_runtime.functions_host.webhook.purge import purge_many, purge_one
 from local_runtime.functions_host.webhook.replies import Refused, bad_argument, empty, exception
+from local_runtime.functions_host.webhook.rerun import restart, rewind
 from local_runtime.functions_host.webhook.start import start
 from local_runtime.functions_host.webhook.status import get_status, list_instances
 
@@ -61,6 +62,8 @@ _ROUTES = (
     _Route("POST", "instances/{instanceId}/terminate", terminate),
     _Route("POST", "instances/{instanceId}/suspend", suspend),
     _Route("POST", "instances/{instanceId}/resume", resume),
+    _Route("POST", "instances/{instanceId}/restart", restart),
+    _Route("POST", "instances/{instanceId}/rewind", rewind),
 )
 
 

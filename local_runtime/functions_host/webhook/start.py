@@ -34,7 +34,7 @@ logger = logging.getLogger("local_runtime.host")
 
 async def start(call: Call) -> Response:
     """Start an instance; answer its management URLs, or its output if the caller waits for it."""
-    seconds = _wait_seconds(call)
+    seconds = wait_seconds(call)
     request = _request(call)
     try:
         instance_id = await call.instances.start(request)
@@ -43,6 +43,11 @@ async def start(call: Call) -> Response:
             return error(409, _already_exists(request.instanceId, problem))
         raise
     # The scheduler has put the start on disk by now: what is answered 202 is not lost.
+    return await answer_started(call, instance_id, seconds)
+
+
+async def answer_started(call: Call, instance_id: str, seconds: float | None) -> Response:
+    """Answer for an instance that was started: at once, or with its output within `seconds`."""
     if seconds is not None:
         return await _wait(call, instance_id, seconds)
     return check_status(call, instance_id)
@@ -119,7 +124,7 @@ def _already_exists(instance_id: str, problem: grpc.aio.AioRpcError) -> str:
     return problem.details() or f"An instance with the ID '{instance_id}' already exists."
 
 
-def _wait_seconds(call: Call) -> float | None:
+def wait_seconds(call: Call) -> float | None:
     """Return how long the caller waits for the output; None if it asked for no wait.
 
     The scheduler answers as soon as the instance ends, so the polling interval that the contract

@@ -195,6 +195,13 @@ def persistent(context: df.DurableOrchestrationContext):
     return (yield context.call_activity_with_retry("fails_twice", options, context.instance_id))
 
 
+@app.orchestration_trigger(context_name="context")
+def impatient(context: df.DurableOrchestrationContext):
+    greeting = yield context.call_activity("say_hello", "once")
+    attempts = yield context.call_activity("fails_twice", context.instance_id)
+    return [greeting, attempts]
+
+
 _attempts: dict[str, int] = {}
 
 
