@@ -16,6 +16,11 @@ class Kind(StrEnum):
     ENTITY = "entity"
 
 
+# A turn computes and does not wait, so a worker given many at once only splits up what would
+# have come together: events that arrive while an instance queues here make one turn of it.
+MAX_TURNS = 16
+
+
 class WorkerStream:
     """The sending side of one GetWorkItems call.
 
@@ -26,7 +31,9 @@ class WorkerStream:
         self.held: Counter[Kind] = Counter()
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._limits = {
-            Kind.ORCHESTRATION: request.maxConcurrentOrchestrationWorkItems,
+            Kind.ORCHESTRATION: min(
+                request.maxConcurrentOrchestrationWorkItems or MAX_TURNS, MAX_TURNS
+            ),
             Kind.ACTIVITY: request.maxConcurrentActivityWorkItems,
             Kind.ENTITY: request.maxConcurrentEntityWorkItems,
         }
