@@ -1,5 +1,6 @@
 """What one gRPC call knows: its task hub; and how errors become status codes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -77,6 +78,9 @@ def streaming[Request: Message](
     async def call(request: Request, context: Context) -> None:
         try:
             await handle(hub_of(hubs, context), request, context.write)
+        except grpc.aio.InternalError:
+            # The client went away just as something was written to it: nobody is there to answer.
+            raise asyncio.CancelledError from None
         except Exception as error:
             await refuse(context, error)
 
