@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check lock clean
+.PHONY: help setup demo start test check bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ check: setup ## lint, types and the architecture test
 	@.venv/bin/ruff format --check .
 	@.venv/bin/pyright
 	@$(PYTHON) -m pytest -q tests/architecture
+
+bench: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
+	@$(PYTHON) -m bench.scheduler $(BENCH_ARGS)
 
 lock: ## compile requirements-dev.in into requirements-dev.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.13 --no-annotate --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
