@@ -98,8 +98,13 @@ class DurableAgent:
     def _duration(self, timeout: timedelta | float | None) -> timedelta | None:
         if timeout is None:
             return None
-        duration = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-        if duration <= timedelta():
+        now = self._context.current_utc_datetime
+        try:
+            duration = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+            end = now + duration
+        except (ValueError, OverflowError):
+            raise InvalidInput(f"agent '{self.name}': the timeout {timeout} is no time.") from None
+        if end <= now:
             raise InvalidInput(f"agent '{self.name}': a timeout must be longer than nothing.")
         return duration
 
@@ -240,3 +245,8 @@ def _require_text(message: object, agent: str) -> None:
     if not isinstance(message, str) or not message.strip():
         what = "an empty text" if isinstance(message, str) else type(message).__name__
         raise InvalidInput(f"agent '{agent}' was given {what}; the message must be a text.")
+    try:
+        message.encode()
+    except UnicodeEncodeError:
+        # JSON may hold half of a surrogate pair; no request to a model can.
+        raise InvalidInput(f"agent '{agent}' was given a text that is not Unicode.") from None

@@ -67,6 +67,7 @@ class OpenAIChatClient:
 
     def _start(self, model: str, api_key: ApiKey, base_url: str, timeout: float) -> None:
         self.model = model
+        self._server = _without_user(base_url)
         self._timeout = timeout
         self._clients = _ClientPerLoop(
             lambda: openai.AsyncOpenAI(
@@ -120,7 +121,9 @@ class OpenAIChatClient:
         except openai.APIConnectionError as error:
             what = type(error.__cause__ or error).__name__
             raise ModelUnavailable(
-                f"the connection failed ({what})", agent=agent.name, model=self.model
+                f"the connection to {self._server} failed ({what})",
+                agent=agent.name,
+                model=self.model,
             ) from error
         except openai.APIStatusError as error:
             raise failed_request(error, agent.name, self.model) from error
@@ -285,10 +288,19 @@ def _response_format(request: ModelRequest) -> dict[str, Any]:
 
 
 def _usable_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what stands for a port is none, or an IPv6 address is half one
+        usable = False
+    if not usable:
         raise ConfigurationError(f"the model's address {url!r} is not an http(s) URL.")
     return url.rstrip("/")
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _secret_url(url: str) -> str:

@@ -4,9 +4,9 @@ It knows the keywords that model servers know for structured output, and refuses
 other: a keyword that was silently ignored would call an answer valid that is not.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, cast
 
 type Schema = Mapping[str, Any] | bool
@@ -20,7 +20,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
     "number": lambda value: _is_number(value),
-    "integer": lambda value: _is_number(value) and float(cast("float", value)).is_integer(),
+    "integer": lambda value: _is_number(value) and cast("float", value).is_integer(),
 }
 
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
@@ -191,8 +191,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_multiple(value: float, of: float) -> bool:
-    quotient = value / of
-    return math.isclose(quotient, round(quotient), abs_tol=1e-9)
+    # In decimal fractions, as the two are written: 0.3 is a multiple of 0.1, and a model may well
+    # write a number that is too large for a division.
+    return Fraction(str(value)) % Fraction(str(of)) == 0
 
 
 def _type_problem(value: object, schema: Mapping[str, Any], place: str) -> str | None:

@@ -1,6 +1,7 @@
 """What `response_format` asks for, and whether an answer has that form. Pure: replay repeats it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class OutputFormat:
     def read(self, text: str) -> Valid | Invalid:
         """Return what the answer `text` says, or why it cannot be taken."""
         try:
-            value: object = json.loads(text, parse_constant=_no_constant)
+            value: object = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:
             return Invalid(f"the answer is not valid JSON: {error}")
         if self._model is None:
@@ -106,6 +107,14 @@ def _output_schema(name: str, schema: Mapping[str, Any]) -> OutputSchema:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    # 1e999 is JSON, but Python's infinity is not: a flow that returned it would return no JSON.
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text:.20} is too large a number")
+    return number
 
 
 def _described(place: tuple[int | str, ...], message: str) -> str:

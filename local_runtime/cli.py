@@ -15,7 +15,8 @@ from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
 from local_runtime.processes.part_process import Facts, Ready, run_part
-from local_runtime.settings import AppSettings
+from local_runtime.proxies import bypass_proxies
+from local_runtime.settings import AppSettings, check_app_dir
 
 logger = logging.getLogger("local_runtime")
 
@@ -233,13 +234,13 @@ def _set_up(verbose: bool) -> None:
     if verbose:
         os.environ[LOG_LEVEL] = "DEBUG"  # for the processes that this one starts, too
     set_up_logging(os.environ)
+    bypass_proxies(os.environ)
 
 
 def _app_settings(app_dir: Path) -> AppSettings:
     folder = app_dir.resolve()
     # Here and not only in the host: before the data folder is made in a wrong place.
-    if not folder.is_dir():
-        raise StartupError(f"the app folder {folder} does not exist; name another with --app.")
+    check_app_dir(folder)
     return AppSettings.load(folder, os.environ)
 
 

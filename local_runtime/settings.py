@@ -94,8 +94,19 @@ class AppSettings:
             environment=added,
             host=host,
             task_hub=host.hub_name or _hub_of_connection(merged, host.connection_name) or "default",
-            model_configured=any(merged.get(name) for name in MODEL_SETTINGS),
+            model_configured=any(merged.get(name, "").strip() for name in MODEL_SETTINGS),
         )
+
+
+def check_app_dir(app_dir: Path) -> None:
+    """Make sure that the app's folder is one.
+
+    Raises:
+        StartupError: It is not there, or is a file.
+    """
+    if not app_dir.is_dir():
+        what = "is not a folder" if app_dir.exists() else "does not exist"
+        raise StartupError(f"the app folder {app_dir} {what}; name another with --app.")
 
 
 def resolve(text: str, environ: Mapping[str, str]) -> str | None:
@@ -131,10 +142,15 @@ def _local_values(path: Path) -> dict[str, str]:
     values = document.get("Values", {})
     if not isinstance(values, dict):
         raise StartupError(f'{path}: "Values" must be an object of names and strings.')
-    return {
+    texts = {
         name: "" if value is None else value if isinstance(value, str) else json.dumps(value)
         for name, value in cast("dict[str, Any]", values).items()
     }
+    for name, value in texts.items():
+        # What no environment can hold, and os.environ refuses without saying which.
+        if not name or "=" in name or "\0" in name + value:
+            raise StartupError(f"{path}: the setting {name!r} cannot be an environment variable.")
+    return texts
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -28,14 +28,13 @@ def read_input(text: str) -> str:
             f"{source} is not valid JSON: {error.msg} at line {error.lineno}, column "
             f"{error.colno}. A plain text needs double quotes inside: --input '\"text\"'."
         ) from error
-    except _NotJson as error:
-        raise StartupError(f"{source} is not valid JSON: {error} is not a JSON value.") from error
+    except RecursionError as error:
+        raise StartupError(f"{source} is nested too deeply.") from error
+    except ValueError as error:
+        raise StartupError(f"{source} is not valid JSON: {error}.") from error
     return text
 
 
-class _NotJson(Exception):
-    """NaN or Infinity, which Python's parser accepts and JSON does not know."""
-
-
 def _refuse_constant(name: str) -> object:
-    raise _NotJson(name)
+    # Python's parser accepts NaN and Infinity, which JSON does not know.
+    raise ValueError(f"{name} is not a JSON value")

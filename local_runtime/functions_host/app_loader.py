@@ -31,7 +31,7 @@ from local_runtime.functions_host.worker_messages import (
     WorkerInitResponse,
     WorkerRequest,
 )
-from local_runtime.settings import AppSettings
+from local_runtime.settings import AppSettings, check_app_dir
 
 _RUNTIME_ROOT = Path(__file__).resolve().parents[2]
 _LIBRARY = "durable_agents"
@@ -67,8 +67,7 @@ async def load_app(settings: AppSettings, *, threads: int) -> FunctionIndex:
 
 
 def _script(app_dir: Path) -> Path:
-    if not app_dir.is_dir():
-        raise StartupError(f"the app folder {app_dir} does not exist; name another with --app.")
+    check_app_dir(app_dir)
     script = app_dir / os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
     if not script.is_file():
         raise StartupError(
@@ -109,9 +108,10 @@ def _import(script: Path) -> ModuleType:
     try:
         module = importlib.import_module(name)
     except SyntaxError as error:
+        # Without a line when the file is not text at all.
+        line = f", line {error.lineno}: {(error.text or '').strip()}" if error.lineno else ""
         raise StartupError(
-            f"{script.name} could not be loaded: {error.msg} "
-            f"({error.filename}, line {error.lineno}: {(error.text or '').strip()})"
+            f"{script.name} could not be loaded: {error.msg} ({error.filename or script}{line})"
         ) from error
     # SystemExit too: an app that calls sys.exit() as it is imported must not end the host wordless.
     except (Exception, SystemExit) as error:

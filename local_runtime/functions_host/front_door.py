@@ -2,7 +2,7 @@
 
 import logging
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -38,6 +38,9 @@ class Gate:
             response = await self._answer(request)
         except BodyTooLarge:
             response = Response(status_code=413)
+        except ClientDisconnect:
+            logger.info("a client went away before its %s was complete", request.method)
+            return
         except Exception:
             logger.exception("%s %s could not be answered", request.method, request.url.path)
             response = Response(status_code=500)

@@ -50,8 +50,8 @@ class Function:
 
     @property
     def durable_name(self) -> str:
-        """The name that orchestrations and clients know the function by."""
-        return str(self.trigger.settings.get(_DURABLE_NAME[self.trigger.type]) or self.name)
+        """The name that callers know it by, which a durable trigger may set apart."""
+        return str(self.trigger.settings.get(_DURABLE_NAME.get(self.trigger.type, "")) or self.name)
 
     @classmethod
     def parse(cls, metadata: RpcFunctionMetadata) -> "Function | None":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import azure_functions_runtime as worker
 
+from local_runtime.errors import StartupError
 from local_runtime.functions_host.activity_bridge import ActivityBridge
 from local_runtime.functions_host.app_loader import load_app
 from local_runtime.functions_host.client_binding import ClientBinding
@@ -73,7 +74,7 @@ async def serve(
         limits = _limits(app.host)
         index = await load_app(app, threads=_threads(limits))
         address = _url(settings.scheduler)
-        hub = settings.task_hub or app.task_hub
+        hub = _sendable(settings.task_hub or app.task_hub)
         async with SchedulerClient.open(address, hub) as scheduler:
             invoker = Invoker(_client_binding(app.host, address, hub, port), random_id)
             work_items = WorkItems(scheduler, address, _bridges(index, invoker), limits)
@@ -146,6 +147,16 @@ def _threads(limits: Limits) -> int:
     return sum((limits.orchestrations, limits.activities, limits.entities, _SPARE_THREADS))
 
 
+def _sendable(task_hub: str) -> str:
+    """Return the hub's name. Which names it takes is the scheduler's to say, if it can be asked."""
+    if not (task_hub.isascii() and task_hub.isprintable()):
+        raise StartupError(
+            f"the task hub {task_hub!r} cannot be used: a name is made of letters, digits, '-' "
+            "and '_'. Change hubName in host.json, or give another with --task-hub."
+        )
+    return task_hub
+
+
 def _url(address: str) -> str:
     return address if "://" in address else f"http://{address}"
 
@@ -154,7 +165,7 @@ def _facts(port: int, index: FunctionIndex) -> dict[str, object]:
     return {
         "port": port,
         "functions": [
-            {"name": function.name, "trigger": function.trigger.type}
+            {"name": function.durable_name, "trigger": function.trigger.type}
             for function in index.functions
         ],
         "agents": list(index.agents),

@@ -113,9 +113,10 @@ class WorkItems:
             ) from error
         if not self._waiting:
             logger.warning(
-                "the scheduler at %s is not reachable, waiting (%s)",
+                "the scheduler at %s is not reachable, waiting (%s: %s)",
                 self._address,
                 error.code().name,
+                error.details(),
             )
         self._waiting = True
 

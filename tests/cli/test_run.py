@@ -46,6 +46,20 @@ def test_run_finds_an_orchestrator_whatever_its_case() -> None:
     assert run_small("DOUBLED", "--input", "1").stdout == "2\n"
 
 
+def test_run_finds_an_orchestrator_by_the_name_it_is_registered_under() -> None:
+    ended = run_small("Renamed")
+    assert (ended.returncode, ended.stdout) == (0, '"run"\n')
+
+
+def test_run_needs_no_proxy_to_reach_its_own_parts() -> None:
+    nobody = "http://127.0.0.1:9"
+    names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "grpc_proxy")
+    ended = run(
+        "run", "agent_orchestration_workflow", "--input", '"Hi"', env=dict.fromkeys(names, nobody)
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_failed_orchestration_exits_1_with_its_message() -> None:
     ended = run_small("fails", "--input", '"the thing"')
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -57,7 +71,21 @@ def test_an_unknown_orchestrator_is_answered_with_the_known_ones() -> None:
     ended = run_small("double")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "no orchestrator named 'double'" in ended.stderr
-    assert "doubled, fails, parent, rests, waits, whose_agents" in ended.stderr
+    assert "Renamed, doubled, fails, parent, rests, waits, whose_agents" in ended.stderr
+
+
+def test_a_reply_that_nobody_waits_for_any_more_is_no_error_at_the_end() -> None:
+    ended = run(
+        "run", "agent_orchestration_workflow", "--input", '"Hi"',
+        env={
+            "AGENT_REQUEST_TIMEOUT_SECONDS": "0.2",
+            "AGENT_RETRY_FIRST_INTERVAL_SECONDS": "0.1",
+            "OFFLINE_MODEL_LATENCY_MS": "60000",
+        },
+    )  # fmt: skip
+    assert "no answer within 0.2 s" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "graceful shutdown" not in ended.stderr
 
 
 def test_a_run_that_takes_too_long_is_given_up() -> None:
@@ -72,6 +100,8 @@ def test_a_run_that_takes_too_long_is_given_up() -> None:
         ("{'a': 1}", "--input is not valid JSON"),
         ("plain", "needs double quotes"),
         ("NaN", "NaN is not a JSON value"),
+        ("1" * 5000, "--input is not valid JSON"),
+        ("[" * 90_000, "--input is nested too deeply"),
         ("@nowhere.json", "nowhere.json cannot be read"),
     ],
 )

@@ -51,6 +51,7 @@ def test_a_data_folder_that_cannot_be_used(tmp_path) -> None:
         ("import nowhere\n", "No module named 'nowhere'"),
         ("def broken(:\n", "line 1"),
         ("import sys\n\nsys.exit(0)\n", "line 3"),
+        ("\0", "function_app.py)"),
     ],
 )
 def test_a_broken_function_app(tmp_path, app, source, complaint) -> None:
@@ -75,6 +76,18 @@ def test_an_app_folder_that_is_not_there(tmp_path) -> None:
     said = start(tmp_path / "app" / ".local", tmp_path / "app")
     assert f"the app folder {tmp_path / 'app'} does not exist" in said
     assert not (tmp_path / "app").exists()
+
+
+def test_an_app_folder_that_is_a_file(tmp_path) -> None:
+    (tmp_path / "app.py").write_text("")
+    said = start(tmp_path / "data", tmp_path / "app.py")
+    assert f"the app folder {tmp_path / 'app.py'} is not a folder" in said
+
+
+@pytest.mark.parametrize("name", ["hüb", "a\nb", "../up", "a b"])
+def test_a_task_hub_that_cannot_be_one(tmp_path, name) -> None:
+    said = start(tmp_path / "data", **{"--task-hub": name})
+    assert f"the task hub {name!r}" in said
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ async def test_native_orchestrator_of_the_sdk_can_call_agents(app: AgentFunction
     assert (await VirtualHost(app).run("native", "Hello?")).output == "An answer."
 
 
-@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, ["Hello?"]])
+@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, ["Hello?"], "\ud83d"])
 async def test_message_that_is_no_text_is_refused_before_any_request(
     run: Run, model: ScriptedModel, given: Any
 ) -> None:
@@ -255,6 +255,8 @@ async def test_message_that_is_no_text_is_refused_before_any_request(
         {"options": {"model": "x"}},
         {"options": {"a": object()}},
         {"timeout": 0},
+        {"timeout": 1e300},
+        {"timeout": float("nan")},
         {"response_format": 7},
         {"response_format": {"type": "object", "if": {}}},
     ],

@@ -153,6 +153,8 @@ async def test_compatible_server_is_asked_with_or_without_a_key(
         ({"AZURE_OPENAI_ENDPOINT": "https://a.example"}, "AZURE_OPENAI_DEPLOYMENT_NAME"),
         ({"OPENAI_API_KEY": "k"}, "OPENAI_MODEL"),
         ({"OPENAI_BASE_URL": "localhost:1", "OPENAI_MODEL": "m"}, "localhost:1"),
+        ({"OPENAI_BASE_URL": "http://localhost:port/v1", "OPENAI_MODEL": "m"}, "localhost:port"),
+        ({"OPENAI_BASE_URL": "http://[half/v1", "OPENAI_MODEL": "m"}, "half"),
         (
             {"AZURE_OPENAI_ENDPOINT": "http://a.example", "AZURE_OPENAI_DEPLOYMENT_NAME": "d"},
             "https",

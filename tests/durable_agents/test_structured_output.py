@@ -53,7 +53,9 @@ async def test_answer_of_the_asked_form_is_the_value(
 
 
 @pytest.mark.parametrize("form", [City, SCHEMA])
-@pytest.mark.parametrize("bad", ["Paris!", '{"name": "Paris", "people": "many"}', "[]", "NaN"])
+@pytest.mark.parametrize(
+    "bad", ["Paris!", '{"name": "Paris", "people": "many"}', "[]", "NaN", '{"people": 1e999}']
+)
 async def test_other_answer_is_asked_for_again_with_what_was_wrong(
     run: Run, model: ScriptedModel, form: Any, bad: str
 ) -> None:

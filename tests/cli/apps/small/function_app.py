@@ -41,6 +41,11 @@ def parent(context):
     return (yield context.call_sub_orchestrator("doubled", context.get_input()))
 
 
+@app.orchestration_trigger(context_name="context", orchestration="Renamed")
+def known_by_another_name(context):
+    return context.instance_id
+
+
 @app.activity_trigger(input_name="number")
 def double(number: int) -> int:
     print("printed by an activity")  # noqa: T201
