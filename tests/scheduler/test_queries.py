@@ -134,6 +134,10 @@ async def test_a_hub_name_that_is_none_is_refused(scheduler: Scheduler, name: st
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_data_folder_keeps_itself_out_of_repositories(scheduler: Scheduler) -> None:
+    assert (scheduler.folder / ".gitignore").read_text() == "*\n"
+
+
 async def test_a_data_folder_has_one_scheduler(scheduler: Scheduler) -> None:
     with pytest.raises(StartupError, match="in use by another runtime"):
         async with running(scheduler.folder, scheduler.clock):

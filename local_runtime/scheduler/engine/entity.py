@@ -12,7 +12,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Message, Start
-from local_runtime.scheduler.engine.entity_messages import entity_id
+from local_runtime.scheduler.engine.limits import bounded, entity_id
 
 MAX_BATCH = 200  # operations handed to a worker at once
 
@@ -171,10 +171,11 @@ def decide_batch(
 
 def _answer(request_id: str, index: int, result: pb.EntityBatchResult, now: int) -> pb.HistoryEvent:
     if result.HasField("failureDetails"):
-        return events.operation_failed(now, request_id, result.failureDetails)
+        return events.operation_failed(now, request_id, bounded(result.failureDetails))
     outcome = result.results[index]
     if outcome.WhichOneof("resultType") == "failure":
-        return events.operation_failed(now, request_id, outcome.failure.failureDetails)
+        failure = bounded(outcome.failure.failureDetails)
+        return events.operation_failed(now, request_id, failure)
     output = outcome.success.result if outcome.success.HasField("result") else None
     return events.operation_completed(now, request_id, output)
 

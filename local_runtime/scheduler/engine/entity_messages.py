@@ -9,18 +9,7 @@ from local_runtime.scheduler.engine.decision import (
     InvalidResponse,
     Message,
 )
-
-
-def entity_id(text: str) -> str:
-    """Return an entity id in its one spelling: `@name@key`, the name in lower case.
-
-    Raises:
-        InvalidResponse: the text is not an entity id.
-    """
-    start, separator, key = text[1:].partition("@")
-    if not text.startswith("@") or not separator or not start:
-        raise InvalidResponse(f"'{text}' is not an entity id; one looks like @name@key")
-    return f"@{start.lower()}@{key}"
+from local_runtime.scheduler.engine.limits import entity_id
 
 
 def send_entity_message(
@@ -29,7 +18,8 @@ def send_entity_message(
     """Record one message of an orchestrator to an entity and address it.
 
     Raises:
-        InvalidResponse: the message is of no known kind or names no entity.
+        InvalidResponse: the message is of no known kind, or locks what cannot be locked.
+        InvalidValue: it names no entity, or no time.
     """
     message = action.sendEntityMessage
     event = pb.HistoryEvent(eventId=action.id, timestamp=events.timestamp(now))
@@ -42,7 +32,10 @@ def send_entity_message(
                 due_at = events.from_timestamp(signal.scheduledTime)
             event.entityOperationSignaled.CopyFrom(signal)
         case "entityOperationCalled":
-            target = message.entityOperationCalled.targetInstanceId.value
+            called = message.entityOperationCalled
+            target = called.targetInstanceId.value
+            if called.HasField("scheduledTime"):
+                events.from_timestamp(called.scheduledTime)  # the entity's worker will read it
             event.entityOperationCalled.CopyFrom(message.entityOperationCalled)
             event.entityOperationCalled.parentInstanceId.value = generation.instance_id
             event.entityOperationCalled.parentExecutionId.value = generation.execution_id
@@ -70,4 +63,9 @@ def _lock_target(generation: Generation, request: pb.EntityLockRequestedEvent) -
             f"{generation.instance_id}: a lock request at position {request.position} "
             f"of {len(request.lockSet)} entities"
         )
+    # The request will go through them all by itself, with nobody left to refuse it: an id that is
+    # none would stop the entity before it, and one that comes twice would wait for itself.
+    wanted = [entity_id(wanted) for wanted in request.lockSet]
+    if len(set(wanted)) != len(wanted):
+        raise InvalidResponse(f"{generation.instance_id}: a lock request names an entity twice")
     return request.lockSet[request.position]

@@ -6,7 +6,12 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
+from local_runtime.scheduler.engine.limits import InvalidValue
+
 _NO_ID = -1  # the id of events that no action of an orchestrator caused
+# The protocol's own bounds of a time: the years 1 to 9999.
+_FIRST_SECOND = -62_135_596_800
+_LAST_SECOND = 253_402_300_799
 
 
 def micros(moment: datetime) -> int:
@@ -25,7 +30,16 @@ def timestamp(at: int) -> Timestamp:
 
 
 def from_timestamp(stamp: Timestamp) -> int:
-    """Return the protocol's timestamp as stored microseconds."""
+    """Return the protocol's timestamp as stored microseconds.
+
+    Raises:
+        InvalidValue: it is no time that the protocol allows.
+    """
+    if not (_FIRST_SECOND <= stamp.seconds <= _LAST_SECOND and 0 <= stamp.nanos < 1_000_000_000):
+        raise InvalidValue(
+            f"{stamp.seconds} seconds and {stamp.nanos} nanoseconds since 1970 are no time: "
+            "it lies in the years 1 to 9999, and has 0 to 999999999 nanoseconds"
+        )
     return stamp.seconds * 1_000_000 + stamp.nanos // 1000
 
 

@@ -19,6 +19,7 @@ from local_runtime.scheduler.engine.decision import (
     Termination,
 )
 from local_runtime.scheduler.engine.entity_messages import send_entity_message
+from local_runtime.scheduler.engine.limits import bounded
 from local_runtime.scheduler.engine.status import Status, from_proto
 
 
@@ -31,7 +32,8 @@ def decide_turn(
     orchestratorCompleted and, when the instance is finished, executionCompleted.
 
     Raises:
-        InvalidResponse: an action is of no kind this scheduler knows.
+        InvalidResponse: an action is of no kind this scheduler knows, or it ends more than once.
+        InvalidValue: an action holds a time or an id that cannot be.
     """
     decision = Decision()
     for action in response.actions:
@@ -40,9 +42,11 @@ def decide_turn(
         if record is not None:
             record(generation, action, now, decision)
         elif kind == "completeOrchestration":
-            decision.end = _end(generation, action.completeOrchestration, new_execution_id)
+            end = _end(generation, action.completeOrchestration, new_execution_id)
+            _set_end(generation, decision, end)
         elif kind == "rewindOrchestration":
-            decision.end = Rewind(list(action.rewindOrchestration.newHistory))
+            rewind = Rewind(list(action.rewindOrchestration.newHistory))
+            _set_end(generation, decision, rewind)
         else:
             raise InvalidResponse(
                 f"{generation.instance_id}: action {action.id} is of the kind "
@@ -57,6 +61,12 @@ def decide_turn(
             )
         )
     return decision
+
+
+def _set_end(generation: Generation, decision: Decision, end: End) -> None:
+    if decision.end is not None:
+        raise InvalidResponse(f"{generation.instance_id}: an answer that ends the turn twice")
+    decision.end = end
 
 
 def _schedule_task(
@@ -203,7 +213,7 @@ def _end(
             f"{generation.instance_id}: completed with the status "
             f"{action.orchestrationStatus}, which is not an end"
         )
-    failure = action.failureDetails if action.HasField("failureDetails") else None
+    failure = bounded(action.failureDetails) if action.HasField("failureDetails") else None
     if status is not Status.FAILED:
         return Outcome(status, result, None)
     if failure is None:

@@ -30,8 +30,11 @@ def decide_rewind(instance_id: str, new_history: list[pb.HistoryEvent], now: int
     """Return what has to be scheduled again for a cleaned history.
 
     Raises:
-        InvalidResponse: the history has no start, or no new execution id.
+        InvalidResponse: the history has no start of this instance, no new execution id, or an end.
+        InvalidValue: it holds a timer for a time that cannot be.
     """
+    if any(event.HasField("executionCompleted") for event in new_history):
+        raise InvalidResponse(f"{instance_id}: a rewound history that has ended")
     decision = RewindDecision(_started(instance_id, new_history))
     done = _answered(new_history)
     for event in new_history:
@@ -52,11 +55,12 @@ def decide_rewind(instance_id: str, new_history: list[pb.HistoryEvent], now: int
 def _started(instance_id: str, new_history: list[pb.HistoryEvent]) -> pb.ExecutionStartedEvent:
     for event in new_history:
         if event.HasField("executionStarted"):
-            if event.executionStarted.orchestrationInstance.executionId.value:
+            own = event.executionStarted.orchestrationInstance
+            if own.executionId.value and own.instanceId == instance_id:
                 return event.executionStarted
             break
     raise InvalidResponse(
-        f"{instance_id}: a rewound history without executionStarted and a new execution id"
+        f"{instance_id}: a rewound history without its executionStarted and a new execution id"
     )
 
 

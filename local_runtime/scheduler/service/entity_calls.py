@@ -3,7 +3,7 @@
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
-from local_runtime.scheduler.engine.entity_messages import entity_id
+from local_runtime.scheduler.engine.limits import entity_id
 from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.storage import entities, queries

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros
+from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.dispatcher import Dispatcher
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
@@ -89,7 +90,7 @@ class Hub:
         """Let the world see what is now on disk."""
         if logger.isEnabledFor(logging.INFO):
             for target_id, text, values in effects.notes:
-                logger.info("%s: %s", target_id, text % values)
+                logger.info("%s: %s", target_id, shown(text % values))
         if effects.due_at is not None and self._timers is not None:
             self._timers.added(effects.due_at)
         self.waiters.wake(effects.changed)

@@ -88,6 +88,10 @@ def _take(folder: Path) -> FileLock:
         # The operating system gives this lock back when the process dies, however it dies.
         lock = FileLock(folder / "scheduler.lock")
         lock.acquire(timeout=0)
+        # Histories hold prompts and replies: they must not end up in the app's repository.
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
     except Timeout:
         raise StartupError(
             f"the data folder {folder} is in use by another runtime. "

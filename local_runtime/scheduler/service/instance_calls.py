@@ -14,23 +14,12 @@ from local_runtime.scheduler.storage import restart as restarting
 from local_runtime.scheduler.storage import rewind as rewinding
 from local_runtime.scheduler.storage.controls import InstanceNotFound
 
-MAX_ID = 512
-
-
-def _checked_id(instance_id: str) -> str:
-    if not instance_id or len(instance_id) > MAX_ID or instance_id.startswith("@"):
-        raise InvalidRequest(
-            f"an instance id has 1 to {MAX_ID} characters and does not begin with '@' "
-            "(that is how entity ids begin)"
-        )
-    return instance_id
-
 
 async def start(hub: Hub, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
     """StartInstance: store a new instance; without a reuse policy any existing id is refused."""
     if not request.name:
         raise InvalidRequest("the request names no orchestrator")
-    instance_id = _checked_id(request.instanceId or new_id())
+    instance_id = request.instanceId or new_id()
     replaceable = {
         status
         for number in request.orchestrationIdReusePolicy.replaceableStatus

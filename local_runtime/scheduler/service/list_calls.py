@@ -56,7 +56,8 @@ async def query(hub: Hub, request: pb.QueryInstancesRequest) -> pb.QueryInstance
 
 
 def _statuses(numbers: list[pb.OrchestrationStatus]) -> list[Status]:
-    return [status for number in numbers if (status := from_proto(number)) is not None]
+    """Return the states of these numbers, each once: however many there are, they are six."""
+    return [status for number in set(numbers) if (status := from_proto(number)) is not None]
 
 
 def _cursor(token: str) -> tuple[int, str] | None:
@@ -129,7 +130,9 @@ async def _purge_filtered(hub: Hub, wanted: pb.PurgeInstanceFilter) -> pb.PurgeI
     if wanted.runtimeStatus and not statuses:
         return _purged(0, complete=True)
     loop = asyncio.get_running_loop()
-    limit = wanted.timeout.ToTimedelta().total_seconds() if wanted.HasField("timeout") else None
+    limit = (
+        wanted.timeout.seconds + wanted.timeout.nanos / 1e9 if wanted.HasField("timeout") else None
+    )
     began = loop.time()
     total = 0
     while True:

@@ -89,19 +89,18 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
 
 
 def _handlers(hubs: Hubs) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
-    # The ignored arguments are handlers of grpc.aio's shape, which the stubs do not know.
-    handlers = {
+    # Requests are read by the handlers. The ignored arguments are handlers of grpc.aio's shape,
+    # which the stubs do not know.
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(
-            unary(hubs, handle),  # pyright: ignore[reportArgumentType]
-            request_deserializer=request.FromString,
+            unary(hubs, handle, request),  # pyright: ignore[reportArgumentType]
             response_serializer=_to_bytes,
         )
         for name, (handle, request) in UNARY.items()
     }
     for name, (handle, request) in STREAMS.items():
         handlers[name] = grpc.unary_stream_rpc_method_handler(
-            streaming(hubs, handle),  # pyright: ignore[reportArgumentType]
-            request_deserializer=request.FromString,
+            streaming(hubs, handle, request),  # pyright: ignore[reportArgumentType]
             response_serializer=_to_bytes,
         )
     return handlers

@@ -7,6 +7,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime import faults
+from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.dispatcher import Lease
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.streams import Kind, WorkerStream
@@ -69,7 +70,13 @@ async def complete_activity(hub: Hub, response: pb.ActivityResponse) -> pb.Compl
 
 
 async def complete_batch(hub: Hub, result: pb.EntityBatchResult) -> pb.CompleteTaskResponse:
-    """CompleteEntityTask: apply the answer to a batch of operations."""
+    """CompleteEntityTask: apply the answer to a batch of operations.
+
+    An answer that processes none of them, or asks for the state, gives the batch back.
+    """
+    if result.requiresState or not (result.results or result.HasField("failureDetails")):
+        _give_back(hub, result.completionToken, Kind.ENTITY)
+        return pb.CompleteTaskResponse()
     lease = hub.dispatcher.take(result.completionToken, Kind.ENTITY)
     if lease is None or not isinstance(lease.work, Batch):
         return _stale("a batch of entity operations", "?")
@@ -102,7 +109,7 @@ def _stale(what: str, instance_id: str) -> pb.CompleteTaskResponse:
     logger.warning(
         "%s: the result of %s came after its lease had ended (its worker was thought lost, or "
         "the instance has ended); it was dropped, and what is still wanted runs again",
-        instance_id,
+        shown(instance_id),
         what,
     )
     return pb.CompleteTaskResponse()

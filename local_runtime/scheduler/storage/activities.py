@@ -7,6 +7,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Message, Task
+from local_runtime.scheduler.engine.limits import bounded
 from local_runtime.scheduler.storage import messages
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.transaction import Transaction
@@ -38,7 +39,7 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
         return False
     task_id = pb.ActivityRequest.FromString(task.request).taskId
     if response.HasField("failureDetails"):
-        event = events.task_failed(tx.now, task_id, response.failureDetails)
+        event = events.task_failed(tx.now, task_id, bounded(response.failureDetails))
         tx.effects.note(
             task.instance_id,
             "%s failed with %s (task %d)",

@@ -15,7 +15,8 @@ from local_runtime.scheduler.engine.entity import (
     plan_entity,
     signal_event,
 )
-from local_runtime.scheduler.engine.entity_messages import entity_id as one_spelling
+from local_runtime.scheduler.engine.limits import InvalidValue
+from local_runtime.scheduler.engine.limits import entity_id as one_spelling
 from local_runtime.scheduler.engine.status import TERMINAL
 from local_runtime.scheduler.storage import instances, locks, messages
 from local_runtime.scheduler.storage.instances import InstanceExists
@@ -97,8 +98,8 @@ def commit(tx: Transaction, batch: Batch, result: pb.EntityBatchResult) -> bool:
     for start in decision.starts:
         try:
             instances.start(tx, start, TERMINAL)
-        except InstanceExists as error:
-            # An entity has nobody to report to: the one that runs already goes on.
+        except (InstanceExists, InvalidValue) as error:
+            # An entity has nobody to report to, and the rest of what it did counts.
             tx.effects.note(batch.entity_id, "did not start an orchestration: %s", error)
     if messages.has_any(tx.connection, batch.entity_id):
         tx.effects.ready[batch.entity_id] = None
@@ -110,7 +111,7 @@ def signal(tx: Transaction, request: pb.SignalEntityRequest) -> None:
     """Queue an operation that nobody waits for.
 
     Raises:
-        InvalidResponse: the id is not an entity's.
+        InvalidValue: the id is not an entity's, or the time is none.
     """
     entity_id = one_spelling(request.instanceId)
     event = signal_event(entity_id, request.name, request, request.requestId, tx.now)
@@ -121,7 +122,12 @@ def signal(tx: Transaction, request: pb.SignalEntityRequest) -> None:
 
 
 def delete(tx: Transaction, entity_id: str) -> bool:
-    """Delete an entity with everything queued for it; return whether there was anything."""
+    """Delete an entity with everything queued for it; return whether there was anything.
+
+    Raises:
+        InvalidValue: the id is not an entity's.
+    """
+    entity_id = one_spelling(entity_id)
     deleted = tx.connection.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,))
     found = deleted.rowcount > 0 or messages.has_any(tx.connection, entity_id)
     instances.drop_outstanding(tx, entity_id)

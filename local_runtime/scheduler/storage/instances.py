@@ -8,9 +8,10 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
-from local_runtime.scheduler.engine.decision import Generation, Outcome, Start
+from local_runtime.scheduler.engine.decision import Generation, Message, Outcome, Start
+from local_runtime.scheduler.engine.limits import InvalidValue, check_instance_id
 from local_runtime.scheduler.engine.orchestration import report_to_parent
-from local_runtime.scheduler.engine.status import Status
+from local_runtime.scheduler.engine.status import TERMINAL, Status
 from local_runtime.scheduler.storage import history, locks, messages
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -61,7 +62,9 @@ def start(
 
     Raises:
         InstanceExists: one of this id is there, in a state not among `replaceable`.
+        InvalidValue: the id cannot be an instance's.
     """
+    check_instance_id(start.instance_id)
     existing = find(tx.connection, start.instance_id)
     if existing is not None:
         if existing.status not in replaceable:
@@ -105,6 +108,25 @@ def start(
     else:
         messages.put(tx, start.instance_id, event)
     tx.effects.note(start.instance_id, "%s accepted", started.name)
+
+
+def start_child(tx: Transaction, parent: pb.OrchestrationInstance, child: Start) -> None:
+    """Store a new sub-orchestration; one that cannot be fails the parent's task."""
+    try:
+        start(tx, child, TERMINAL)
+    except InstanceExists as error:
+        kind, text = "OrchestrationAlreadyExists", str(error)
+    except InvalidValue as error:
+        kind, text = "InvalidInstanceId", str(error)
+    else:
+        return
+    if child.task_id is None:
+        return
+    failure = pb.TaskFailureDetails(errorType=kind, errorMessage=text, isNonRetriable=True)
+    failed = events.child_failed(tx.now, child.task_id, failure)
+    # A generation that has continued as new meanwhile has a task of that number of its own.
+    execution_id = parent.executionId.value
+    messages.send(tx, Message(parent.instanceId, failed, execution_id=execution_id))
 
 
 def _with_identity(start: Start, execution_id: str) -> pb.ExecutionStartedEvent:

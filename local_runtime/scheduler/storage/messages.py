@@ -8,6 +8,24 @@ from local_runtime.scheduler.engine.decision import Message
 from local_runtime.scheduler.engine.entity import Queued
 from local_runtime.scheduler.storage.transaction import Transaction
 
+_FOR_ENTITIES = frozenset(
+    {
+        "entityOperationSignaled",
+        "entityOperationCalled",
+        "entityLockRequested",
+        "entityUnlockSent",
+    }
+)
+
+
+_DUE = {
+    "timerFired": "a timer",
+    "executionStarted": "the start",
+    "entityOperationSignaled": "a signal",
+    "entityOperationCalled": "a call",
+}
+"""What may be kept until it is due, in words for the log."""
+
 
 def is_entity(target_id: str) -> bool:
     """Whether an id names an entity and not an orchestration."""
@@ -39,15 +57,18 @@ def send(tx: Transaction, message: Message) -> bool:
     """Deliver a message now, or keep it until it is due.
 
     A message for an instance that is missing, finished, or of another generation is dropped:
-    nobody is there to read it.
+    nobody is there to read it. So is one for an entity that is neither an operation nor a lock's.
 
     Returns:
         Whether it was kept.
     """
+    to_entity = is_entity(message.target_id)
+    if to_entity and message.event.WhichOneof("eventType") not in _FOR_ENTITIES:
+        return False
     if message.due_at is not None and message.due_at > tx.now:
         delay(tx, message.target_id, message.execution_id, message.event, message.due_at)
         return True
-    if not is_entity(message.target_id):
+    if not to_entity:
         row = tx.connection.execute(
             "SELECT execution_id FROM instances WHERE instance_id = ? AND completed_at IS NULL",
             (message.target_id,),
@@ -113,7 +134,9 @@ def deliver_due(tx: Transaction, limit: int = 500) -> int | None:
     for _, target_id, execution_id, event in rows:
         parsed = pb.HistoryEvent.FromString(event)
         if send(tx, Message(target_id, parsed, execution_id=execution_id)):
-            tx.effects.note(target_id, "%s is due", parsed.WhichOneof("eventType"))
+            tx.effects.note(
+                target_id, "%s is due", _DUE.get(parsed.WhichOneof("eventType") or "", "a message")
+            )
     return next_due(tx.connection)
 
 

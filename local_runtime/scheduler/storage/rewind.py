@@ -9,7 +9,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Rewind, Start
 from local_runtime.scheduler.engine.rewind import decide_rewind
-from local_runtime.scheduler.engine.status import TERMINAL, Status
+from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import activities, history, instances, messages
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import Instance
@@ -84,8 +84,8 @@ def _take_up_child(
         orchestrationInstance=parent.orchestrationInstance,
     )
     child = instances.find(tx.connection, created.instanceId)
-    if child is None or (child.status.is_terminal and child.status is not Status.FAILED):
-        # Purged, or ended without a result: it runs anew.
+    if child is None or not _goes_on(child, link):
+        # Purged, or ended without a result, or by now somebody else's: it runs anew if it can.
         started = pb.ExecutionStartedEvent(
             name=created.name,
             version=created.version if created.HasField("version") else None,
@@ -93,7 +93,8 @@ def _take_up_child(
             parentInstance=link,
             tags=dict(created.tags),
         )
-        instances.start(tx, Start(created.instanceId, started, task_id=task_id), TERMINAL)
+        start = Start(created.instanceId, started, task_id=task_id)
+        instances.start_child(tx, parent.orchestrationInstance, start)
         return
     child.started.parentInstance.CopyFrom(link)
     tx.connection.execute(
@@ -102,3 +103,9 @@ def _take_up_child(
     )
     if child.status is Status.FAILED:
         begin(tx, child.instance_id, reason, parent.orchestrationInstance.executionId.value)
+
+
+def _goes_on(child: Instance, link: pb.ParentInstanceInfo) -> bool:
+    parent = child.started.parentInstance.orchestrationInstance
+    is_own = parent.instanceId == link.orchestrationInstance.instanceId
+    return is_own and (child.status is Status.FAILED or not child.status.is_terminal)

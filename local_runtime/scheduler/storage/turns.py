@@ -10,12 +10,12 @@ from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import (
     Continuation,
     Decision,
+    InvalidResponse,
+    Message,
     Outcome,
     Rewind,
-    Start,
 )
 from local_runtime.scheduler.engine.orchestration import decide_turn
-from local_runtime.scheduler.engine.status import TERMINAL
 from local_runtime.scheduler.storage import (
     activities,
     history,
@@ -26,7 +26,7 @@ from local_runtime.scheduler.storage import (
     wire,
 )
 from local_runtime.scheduler.storage.controls import terminate
-from local_runtime.scheduler.storage.instances import Instance, InstanceExists
+from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
 
 
@@ -113,6 +113,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
 
     Raises:
         InvalidResponse: the answer makes no sense; nothing is changed.
+        InvalidValue: it holds an id or a time that cannot be; nothing is changed.
     """
     instance = instances.find(tx.connection, turn.instance_id)
     if (
@@ -132,6 +133,9 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
             (response.customStatus.value, turn.instance_id),
         )
     if isinstance(decision.end, Rewind):
+        if not _asks_for_rewind(turn):
+            raise InvalidResponse(f"{turn.instance_id}: a rewind that nobody asked for")
+        messages.remove(tx, [p for p in turn.positions if p is not None])
         rewind.apply(tx, instance, decision.end)
         return True
     if isinstance(decision.end, Continuation):
@@ -146,7 +150,10 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
     _carry_out(tx, instance, decision)
     if isinstance(decision.end, Outcome):
         instances.end(tx, instance, decision.end)
-    elif messages.has_any(tx.connection, turn.instance_id):
+    for termination in decision.terminations:
+        # After its own end: one that ends and terminates itself, or its parents, ends once.
+        terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
+    if not isinstance(decision.end, Outcome) and messages.has_any(tx.connection, turn.instance_id):
         tx.effects.ready[turn.instance_id] = None
     return True
 
@@ -181,7 +188,8 @@ def _begin_generation(tx: Transaction, instance: Instance, end: Continuation) ->
     messages.remove(tx, [position for position, _ in meanwhile])
     messages.put(tx, instance_id, events.execution_started(tx.now, end.started))
     for event in end.carryover:
-        messages.put(tx, instance_id, event)
+        if _outlives_generation(event):
+            messages.put(tx, instance_id, event)
     for _, event in meanwhile:
         parsed = pb.HistoryEvent.FromString(event)
         if _outlives_generation(parsed):
@@ -218,24 +226,21 @@ def _carry_out(tx: Transaction, instance: Instance, decision: Decision) -> None:
     for task in decision.tasks:
         activities.add(tx, instance.instance_id, instance.execution_id, task)
     for message in decision.messages:
+        if isinstance(decision.end, Continuation) and _is_for_old_generation(message):
+            continue
         locks.keep_account(tx, instance.instance_id, message.event)
-        # After continue-as-new the timers that the old generation has just set are void.
-        void = isinstance(decision.end, Continuation) and message.execution_id is not None
-        if not void:
-            messages.send(tx, message)
+        messages.send(tx, message)
+    parent = pb.OrchestrationInstance(
+        instanceId=instance.instance_id, executionId=events.text(instance.execution_id)
+    )
     for start in decision.starts:
-        _start_child(tx, instance, start)
-    for termination in decision.terminations:
-        terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
+        instances.start_child(tx, parent, start)
 
 
-def _start_child(tx: Transaction, instance: Instance, start: Start) -> None:
-    try:
-        instances.start(tx, start, TERMINAL)
-    except InstanceExists as error:
-        if start.task_id is None:
-            return
-        failure = pb.TaskFailureDetails(
-            errorType="OrchestrationAlreadyExists", errorMessage=str(error), isNonRetriable=True
-        )
-        messages.put(tx, instance.instance_id, events.child_failed(tx.now, start.task_id, failure))
+def _is_for_old_generation(message: Message) -> bool:
+    """Whether a message is void after continue-as-new: timers just set, locks just asked for."""
+    return message.execution_id is not None or message.event.HasField("entityLockRequested")
+
+
+def _asks_for_rewind(turn: Turn) -> bool:
+    return any(pb.HistoryEvent.FromString(e).HasField("executionRewound") for e in turn.delivered)
