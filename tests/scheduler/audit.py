@@ -40,7 +40,7 @@ _IMPOSSIBLE = {
 
 def faults(path: Path) -> list[str]:
     """Return every fault found in a hub's file; none for a sound one."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         found = [
             f"{what}: {row[0]!r:.80}"

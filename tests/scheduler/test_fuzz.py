@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_runtime.scheduler.service.methods import STREAMS, UNARY
+from local_runtime.scheduler.service.methods import ON_HUBS, STREAMS, UNARY
 
 from . import hostile
 from .audit import faults
@@ -117,7 +117,7 @@ async def test_bytes_that_are_no_message_are_refused_by_every_method(attacker: A
 
 
 @fuzz
-@given(method=st.sampled_from(sorted(REQUESTS)), data=st.binary(max_size=60))
+@given(method=st.sampled_from(sorted({**REQUESTS, **ON_HUBS})), data=st.binary(max_size=60))
 async def test_any_bytes_get_a_status(attacker: Attacker, method: str, data: bytes) -> None:
     assert await attacker.send(method, data) in {CODE.OK, *REFUSALS}
 

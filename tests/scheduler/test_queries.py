@@ -174,7 +174,14 @@ async def test_a_file_of_a_newer_version_is_refused_untouched(
             pass
 
 
-async def test_a_method_that_is_not_there_says_so(hub: Hub) -> None:
-    with pytest.raises(grpc.RpcError) as raised:
-        await hub.call("DeleteTaskHub", pb.DeleteTaskHubRequest())
-    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+async def test_every_method_of_the_protocol_is_there_and_no_other(scheduler: Scheduler) -> None:
+    methods = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"].methods_by_name
+    async with grpc.aio.insecure_channel(scheduler.address) as channel:
+        codes: dict[str, grpc.StatusCode] = {}
+        for name in [*methods, "Invented"]:
+            with pytest.raises(grpc.RpcError) as raised:
+                await channel.unary_unary(f"/TaskHubSidecarService/{name}")(b"\xff")
+            codes[name] = raised.value.code()
+    assert codes.pop("Invented") is grpc.StatusCode.UNIMPLEMENTED
+    assert set(codes.values()) == {grpc.StatusCode.INVALID_ARGUMENT}
+    assert len(codes) == 29

@@ -40,16 +40,12 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
 }
 
 
-def hub_of(hubs: Hubs, context: Context) -> Hub:
-    """Return the task hub that a call's metadata names.
-
-    Raises:
-        InvalidHubName: it cannot be a hub's name.
-    """
+def _hub_name(context: Context) -> str:
+    """Return the name of the task hub that a call's metadata gives."""
     for key, value in context.invocation_metadata() or ():
         if key == "taskhub":
-            return hubs.get(value if isinstance(value, str) else value.decode("latin-1"))
-    return hubs.get(DEFAULT_HUB)
+            return value if isinstance(value, str) else value.decode("latin-1")
+    return DEFAULT_HUB
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:
@@ -81,7 +77,22 @@ def unary[Request: Message, Response: Message](
 
     async def call(data: bytes, context: Context) -> Response:
         try:
-            return await handle(hub_of(hubs, context), _parsed(data, kind))
+            request = _parsed(data, kind)
+            return await handle(await hubs.use(_hub_name(context)), request)
+        except Exception as error:
+            await refuse(context, error)
+
+    return call
+
+
+def hub_unary[Request: Message, Response: Message](
+    hubs: Hubs, handle: Callable[[Hubs, str, Request], Awaitable[Response]], kind: type[Request]
+) -> Callable[[bytes, Context], Awaitable[Response]]:
+    """Make a gRPC handler of a function that works on the hubs themselves, and on one by name."""
+
+    async def call(data: bytes, context: Context) -> Response:
+        try:
+            return await handle(hubs, _hub_name(context), _parsed(data, kind))
         except Exception as error:
             await refuse(context, error)
 
@@ -97,7 +108,8 @@ def streaming[Request: Message](
 
     async def call(data: bytes, context: Context) -> None:
         try:
-            await handle(hub_of(hubs, context), _parsed(data, kind), context.write)
+            request = _parsed(data, kind)
+            await handle(await hubs.use(_hub_name(context)), request, context.write)
         except grpc.aio.InternalError:
             # The client went away just as something was written to it: nobody is there to answer.
             raise asyncio.CancelledError from None

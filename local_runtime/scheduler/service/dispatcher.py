@@ -9,16 +9,19 @@ import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
 from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
-from local_runtime.scheduler.service.streams import Kind, WorkerStream
+from local_runtime.scheduler.service.streams import Kind, WorkerStream, least_loaded, room_for
 from local_runtime.scheduler.storage import entities, messages, wire
 from local_runtime.scheduler.storage.effects import Effects, ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
-from local_runtime.scheduler.storage.writer import Writer
+from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
 
 logger = logging.getLogger("local_runtime.scheduler")
 
@@ -42,6 +45,7 @@ class Lease:
     target_id: str
     work: Work
     stream: WorkerStream
+    parts: list[pb.OrchestratorResponse] = field(default_factory=list[pb.OrchestratorResponse])
 
 
 class Dispatcher:
@@ -67,6 +71,7 @@ class Dispatcher:
         self._again: set[str] = set()  # busy ones that got another message meanwhile
         self._loading = 0  # entities whose batches are being put together
         self._leases: dict[str, Lease] = {}
+        self._closed = False
         self._leases_of: defaultdict[str, set[str]] = defaultdict(set)
 
     # -- what changes the picture ----------------------------------------------------------------
@@ -91,6 +96,8 @@ class Dispatcher:
     def connect(self, stream: WorkerStream) -> None:
         """A worker is there."""
         self._streams.append(stream)
+        if self._closed:
+            stream.end()
         self.pump()
 
     def disconnect(self, stream: WorkerStream) -> None:
@@ -104,15 +111,19 @@ class Dispatcher:
             logger.info("a worker disconnected: %d work item(s) are ready again", len(lost))
         self.pump()
 
+    def leased(self, token: str, kind: Kind) -> Lease | None:
+        """Return a lease by its completion token, and leave it as it is."""
+        lease = self._leases.get(token)
+        return lease if lease is not None and lease.kind is kind else None
+
     def take(self, token: str, kind: Kind) -> Lease | None:
         """End a lease by its completion token, once; None for a stale token or another kind.
 
         The target stays busy until `release` or `abandon`.
         """
-        lease = self._leases.get(token)
-        if lease is None or lease.kind is not kind:
-            return None
-        self._end_lease(lease)
+        lease = self.leased(token, kind)
+        if lease is not None:
+            self._end_lease(lease)
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -126,6 +137,15 @@ class Dispatcher:
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_and_pump, lease)
         self.pump()
 
+    def close(self) -> None:
+        """Hand out nothing any more."""
+        self._closed = True
+
+    def end_streams(self) -> None:
+        """Send the workers away: those that come back find another dispatcher."""
+        for stream in self._streams:
+            stream.end()
+
     def waiting(self, kind: Kind) -> int:
         """How many items of a kind wait for a worker."""
         return self._tasks.waiting() if kind is Kind.ACTIVITY else self._targets[kind].waiting()
@@ -134,8 +154,8 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Hand out what is ready to whoever has room."""
-        if not self._streams:
-            return
+        if not self._streams or self._closed or not self._writer.available:
+            return  # what cannot be recorded is not begun
         for kind, queue in self._targets.items():
             queue.unpark(partial(self._wants, kind))
             while queue and self._has_room(kind):
@@ -150,13 +170,8 @@ class Dispatcher:
 
     def _has_room(self, kind: Kind) -> bool:
         """Whether one more item can be put together: those on their way count as handed out."""
-        room = 0
-        for stream in self._streams:
-            free = stream.free(kind)
-            if free is None:
-                return True
-            room += free
-        return room > (self._loading if kind is Kind.ENTITY else 0)
+        room = room_for(self._streams, kind)
+        return room is None or room > (self._loading if kind is Kind.ENTITY else 0)
 
     def _load(self, kind: Kind, target_id: str) -> None:
         self._busy.add(target_id)
@@ -197,27 +212,36 @@ class Dispatcher:
             self._targets[kind].park(target_id, work.name, version)
 
     def _try_later(self, target_id: str, error: BaseException) -> None:
-        logger.error("%s: its work could not be put together: %s", target_id, error)
+        # Of a failing disk the writer tells, once.
+        if not isinstance(error, StorageUnavailable):
+            logger.error("%s: its work could not be put together: %s", target_id, error)
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._free_again, target_id)
 
     def _choose(self, kind: Kind, name: str, version: str | None) -> WorkerStream | None:
-        """Return the least loaded worker that has room and wants the item."""
-        best: WorkerStream | None = None
-        for stream in self._streams:
-            if (
-                stream.free(kind) != 0
-                and stream.wants(kind, name, version)
-                and (best is None or stream.held[kind] < best.held[kind])
-            ):
-                best = stream
-        return best
+        return least_loaded(self._streams, kind, name, version)
 
     def _lease(self, kind: Kind, target_id: str, work: Work, stream: WorkerStream) -> None:
         lease = Lease(self._new_token(), kind, target_id, work, stream)
+        request = work.request
+        if stream.streams_history and isinstance(work, Turn):
+            request = work.without_history()
+        if len(request) > MAX_WORK_BYTES:
+            self._fail(lease, len(request))
+            return
         self._leases[lease.token] = lease
         self._leases_of[target_id].add(lease.token)
         stream.held[kind] += 1
-        stream.send(wire.work_item(_FIELD[kind], work.request, lease.token))
+        stream.send(wire.work_item(_FIELD[kind], request, lease.token))
+
+    def _fail(self, lease: Lease, size: int) -> None:
+        """Record that work cannot be done, which no worker can be told of."""
+        logger.error("%s: its work has %d bytes, too many for a message", lease.target_id, size)
+
+        def recorded(done: asyncio.Future[bool]) -> None:
+            is_lost = done.cancelled() or done.exception() is not None
+            (self.abandon if is_lost else self.release)(lease)
+
+        self._writer.submit(failing(lease.work, size)).add_done_callback(recorded)
 
     # -- coming back -----------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Hub:
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
         # Lists and histories are read by `reader`.
         self.view = view
+        self.closed = False
         self._clock = clock
         self._timers: Timers | None = None
 
@@ -97,9 +98,16 @@ class Hub:
         self.dispatcher.add(effects)
 
     async def close(self) -> None:
-        """Commit what is under way and close the file."""
+        """Commit what is under way and close the file; nothing is handed out any more."""
+        self.closed = True
+        self.dispatcher.close()
         if self._timers is not None:
             await self._timers.close()
         self.writer.close()
         await asyncio.to_thread(self.reader.close)
         self.view.close()
+
+    def dismiss(self) -> None:
+        """End the streams of workers, and what clients wait for: the hub is deleted."""
+        self.dispatcher.end_streams()
+        self.waiters.wake_all()

@@ -1,6 +1,7 @@
 """All task hubs of a data folder: one file each, opened on first use."""
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from local_runtime.clock import Clock
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.storage.database import Durability
+
+logger = logging.getLogger("local_runtime.scheduler")
 
 DEFAULT_HUB = "default"
 
@@ -31,6 +34,7 @@ class Hubs:
         self._durability: Durability = durability
         self._lock = lock
         self._hubs: dict[str, Hub] = {}
+        self._deletions: dict[str, asyncio.Task[None]] = {}
 
     @classmethod
     def open(cls, folder: Path, clock: Clock, durability: Durability) -> "Hubs":
@@ -63,23 +67,71 @@ class Hubs:
             InvalidHubName: the name is not one.
             StartupError: its file cannot be used.
         """
-        key = (name or DEFAULT_HUB).lower()
+        key = _key(name)
         hub = self._hubs.get(key)
         if hub is None:
-            if _NAME.fullmatch(key) is None:
-                raise InvalidHubName(
-                    "a task hub's name is 1 to 64 letters, digits, '-' or '_', "
-                    "and begins with a letter or a digit"
-                )
-            path = self._folder / f"{key}{_SUFFIX}"
+            path = self._folder / f"{_checked(key)}{_SUFFIX}"
             hub = Hub.open(key, path, self._clock, self._durability)
             self._hubs[key] = hub
         return hub
 
+    async def use(self, name: str) -> Hub:
+        """Return a hub as `get` does; if it is being deleted, the one that comes after."""
+        while self._deletions and (deletion := self._deletions.get(_key(name))) is not None:
+            await asyncio.wait([deletion])
+        return self.get(name)
+
+    async def delete(self, name: str) -> None:
+        """Delete a hub and its file; one that is not there is gone already.
+
+        Raises:
+            InvalidHubName: the name is not one.
+            StartupError: its file cannot be deleted.
+        """
+        key = _checked(_key(name))
+        deletion = self._deletions.get(key)
+        if deletion is None:
+            deletion = asyncio.create_task(self._delete(key), name=f"delete task hub {key}")
+            self._deletions[key] = deletion
+        # A caller who hangs up leaves no hub behind that is closed and still there.
+        await asyncio.shield(deletion)
+
+    async def _delete(self, key: str) -> None:
+        hub = self._hubs.pop(key, None)
+        try:
+            if hub is not None:
+                await hub.close()
+            for suffix in ("", "-wal", "-shm"):
+                (self._folder / f"{key}{_SUFFIX}{suffix}").unlink(missing_ok=True)
+            logger.info("task hub %s: deleted", key)
+        except OSError as error:
+            raise StartupError(
+                f"the task hub {key} cannot be deleted: {error.strerror or error}. "
+                "Check the permissions of the data folder."
+            ) from error
+        finally:
+            del self._deletions[key]
+            if hub is not None:
+                hub.dismiss()
+
     async def close(self) -> None:
         """Close every hub and give the folder back."""
+        await asyncio.gather(*self._deletions.values(), return_exceptions=True)
         await asyncio.gather(*(hub.close() for hub in self._hubs.values()))
         self._lock.release()
+
+
+def _key(name: str) -> str:
+    return (name or DEFAULT_HUB).lower()
+
+
+def _checked(key: str) -> str:
+    if _NAME.fullmatch(key) is None:
+        raise InvalidHubName(
+            "a task hub's name is 1 to 64 letters, digits, '-' or '_', "
+            "and begins with a letter or a digit"
+        )
+    return key
 
 
 def _take(folder: Path) -> FileLock:

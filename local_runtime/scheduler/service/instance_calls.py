@@ -147,6 +147,8 @@ async def _wait(
 ) -> pb.GetInstanceResponse:
     async with hub.waiters.watch(request.instanceId) as changed:
         while True:
+            if hub.closed:
+                return pb.GetInstanceResponse(exists=False)  # deleted, with all its instances
             changed.clear()
             response = _response(hub, request)
             if not response.exists or is_over(response.orchestrationState.orchestrationStatus):

@@ -1,7 +1,7 @@
 """RPCs of clients about many instances: query, purge, history."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import BoolValue
@@ -20,6 +20,7 @@ _MAX_IDS = 10_000
 _MAX_PAGE = 1000  # states in one answer: a page has to fit into a message
 _PURGE_GROUP = 200  # instances deleted in one transaction: others are served in between
 _CHUNK_EVENTS = 500
+_CHUNK_BYTES = 2 * 1024 * 1024  # clients take 4 MiB at least
 _NO_MORE = ("", "0")  # continuation tokens that mean "from the beginning"
 
 
@@ -159,12 +160,34 @@ async def stream_history(
 ) -> None:
     """StreamInstanceHistory: write the committed history, in chunks.
 
+    It is also what belongs to a turn that a worker holds: nothing is added to it meanwhile.
+
     Raises:
-        InstanceNotFound: there is no such instance.
+        InstanceNotFound: there is no such instance, or it has gone on as another execution.
     """
     instance_id = request.instanceId
-    if queries.instance(hub.view, instance_id, payloads=False) is None:
+    state = queries.instance(hub.view, instance_id, payloads=False)
+    if state is None:
         raise InstanceNotFound(f"there is no orchestration instance with the id '{instance_id}'")
+    if request.executionId.value not in ("", state.executionId.value):
+        raise InstanceNotFound(
+            f"the orchestration instance '{instance_id}' has a history of its execution "
+            f"{state.executionId.value} only"
+        )
     for turn in await hub.reader.read(lambda c: history.read_turns(c, instance_id)):
-        for first in range(0, len(turn), _CHUNK_EVENTS):
-            await write(pb.HistoryChunk(events=turn[first : first + _CHUNK_EVENTS]))
+        for chunk in _chunks(turn):
+            await write(pb.HistoryChunk(events=chunk))
+
+
+def _chunks(turn: list[pb.HistoryEvent]) -> Iterator[list[pb.HistoryEvent]]:
+    """Divide a turn's events so that each message stays small; one huge event goes alone."""
+    chunk: list[pb.HistoryEvent] = []
+    size = 0
+    for event in turn:
+        added = event.ByteSize()
+        if chunk and (len(chunk) == _CHUNK_EVENTS or size + added > _CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(event)
+        size += added
+    yield chunk

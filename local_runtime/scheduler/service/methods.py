@@ -1,4 +1,4 @@
-"""The protocol methods this scheduler has; a client that calls another gets UNIMPLEMENTED."""
+"""The protocol's methods; a client that calls another gets UNIMPLEMENTED."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,12 +9,14 @@ from google.protobuf.message import Message
 
 from local_runtime.scheduler.service import (
     entity_calls,
+    hub_calls,
     instance_calls,
     list_calls,
     worker_calls,
 )
 
 type Unary = Callable[[Any, Any], Awaitable[Message]]
+type OnHubs = Callable[[Any, str, Any], Awaitable[Message]]
 type Stream = Callable[[Any, Any, Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 UNARY: dict[str, tuple[Unary, type[Message]]] = {
@@ -52,6 +54,11 @@ UNARY: dict[str, tuple[Unary, type[Message]]] = {
     "GetEntity": (entity_calls.get, pb.GetEntityRequest),
     "QueryEntities": (entity_calls.query, pb.QueryEntitiesRequest),
     "CleanEntityStorage": (entity_calls.clean, pb.CleanEntityStorageRequest),
+}
+
+ON_HUBS: dict[str, tuple[OnHubs, type[Message]]] = {
+    "CreateTaskHub": (hub_calls.create, pb.CreateTaskHubRequest),
+    "DeleteTaskHub": (hub_calls.delete, pb.DeleteTaskHubRequest),
 }
 
 STREAMS: dict[str, tuple[Stream, type[Message]]] = {

@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from local_runtime.clock import SystemClock
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
-from local_runtime.scheduler.service.calls import streaming, unary
+from local_runtime.scheduler.service.calls import hub_unary, streaming, unary
 from local_runtime.scheduler.service.hubs import Hubs
-from local_runtime.scheduler.service.methods import STREAMS, UNARY
+from local_runtime.scheduler.service.methods import ON_HUBS, STREAMS, UNARY
 from local_runtime.scheduler.storage.database import Durability
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -98,6 +98,11 @@ def _handlers(hubs: Hubs) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
         )
         for name, (handle, request) in UNARY.items()
     }
+    for name, (handle, request) in ON_HUBS.items():
+        handlers[name] = grpc.unary_unary_rpc_method_handler(
+            hub_unary(hubs, handle, request),  # pyright: ignore[reportArgumentType]
+            response_serializer=_to_bytes,
+        )
     for name, (handle, request) in STREAMS.items():
         handlers[name] = grpc.unary_stream_rpc_method_handler(
             streaming(hubs, handle, request),  # pyright: ignore[reportArgumentType]

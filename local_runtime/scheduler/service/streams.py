@@ -29,6 +29,9 @@ class WorkerStream:
 
     def __init__(self, request: pb.GetWorkItemsRequest) -> None:
         self.held: Counter[Kind] = Counter()
+        self.ended = False
+        # Such a worker asks for the history of each turn on a stream of its own.
+        self.streams_history = pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._limits = {
             Kind.ORCHESTRATION: min(
@@ -66,6 +69,11 @@ class WorkerStream:
         """Queue a serialized WorkItem for the worker."""
         self._outgoing.put_nowait(item)
 
+    def end(self) -> None:
+        """Let the stream end, whatever is still queued."""
+        self.ended = True
+        self._outgoing.put_nowait(b"")  # wakes who waits for an item
+
     async def next_item(self, patience: float) -> bytes | None:
         """Return the next item for the worker, or None when none came for `patience` seconds."""
         try:
@@ -77,6 +85,32 @@ class WorkerStream:
                 return await self._outgoing.get()
         except TimeoutError:
             return None
+
+
+def room_for(streams: Iterable[WorkerStream], kind: Kind) -> int | None:
+    """Return how many more items of a kind all workers take; None for any number."""
+    room = 0
+    for stream in streams:
+        free = stream.free(kind)
+        if free is None:
+            return None
+        room += free
+    return room
+
+
+def least_loaded(
+    streams: Iterable[WorkerStream], kind: Kind, name: str, version: str | None
+) -> WorkerStream | None:
+    """Return the least loaded worker that has room and wants the item."""
+    best: WorkerStream | None = None
+    for stream in streams:
+        if (
+            stream.free(kind) != 0
+            and stream.wants(kind, name, version)
+            and (best is None or stream.held[kind] < best.held[kind])
+        ):
+            best = stream
+    return best
 
 
 def _versions(

@@ -1,17 +1,11 @@
 """Delivers delayed messages when they are due: durable timers, later starts, delayed signals."""
 
 import asyncio
-import logging
-from datetime import timedelta
 
 from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros, moment
 from local_runtime.scheduler.storage import messages
 from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
-
-logger = logging.getLogger("local_runtime.scheduler")
-
-_RETRY = timedelta(seconds=1)  # before a failing disk is tried again
 
 
 class Timers:
@@ -49,9 +43,9 @@ class Timers:
             self._next_due = None
             try:
                 following = await self._writer.submit(messages.deliver_due)
-            except StorageUnavailable as error:
-                logger.error("timers wait: %s", error)
-                following = micros(self._clock.now() + _RETRY)
+            except StorageUnavailable:
+                await self._writer.when_available()
+                following = micros(self._clock.now())
             if following is not None:
                 self.added(following)
 

@@ -25,6 +25,10 @@ class Waiters:
             if not watching:
                 del self._events[instance_id]
 
+    def wake_all(self) -> None:
+        """Wake everyone: nothing will ever change again."""
+        self.wake(list(self._events))
+
     def wake(self, instance_ids: Iterable[str]) -> None:
         """Wake everyone who waits for one of these instances."""
         for instance_id in instance_ids:

@@ -7,9 +7,11 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime import faults
+from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.dispatcher import Lease
 from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.service.parts import add_part
 from local_runtime.scheduler.service.streams import Kind, WorkerStream
 from local_runtime.scheduler.storage import activities, entities, turns
 from local_runtime.scheduler.storage.effects import ReadyTask
@@ -32,7 +34,7 @@ async def hello(hub: Hub, request: Empty) -> Empty:
 async def get_work_items(
     hub: Hub, request: pb.GetWorkItemsRequest, write: Callable[[bytes], Awaitable[None]]
 ) -> None:
-    """GetWorkItems: write serialized work items to one worker until its stream breaks."""
+    """GetWorkItems: write work items to one worker until its stream breaks or the hub is gone."""
     stream = WorkerStream(request)
     await write(_PING)  # tells a waiting worker at once that it is connected
     hub.dispatcher.connect(stream)
@@ -40,6 +42,8 @@ async def get_work_items(
     try:
         while True:
             item = await stream.next_item(PING_SECONDS)
+            if stream.ended:
+                return
             await write(item if item is not None else _PING)
             faults.reach("work_item.sent")
     finally:
@@ -48,7 +52,14 @@ async def get_work_items(
 
 
 async def complete_turn(hub: Hub, response: pb.OrchestratorResponse) -> pb.CompleteTaskResponse:
-    """CompleteOrchestratorTask: apply the answer to a turn."""
+    """CompleteOrchestratorTask: apply the answer to a turn, once all of it is there."""
+    if response.requiresHistory:
+        return _send_whole(hub, response.completionToken)
+    if response.isPartial or response.HasField("chunkIndex"):
+        whole = _collect(hub, response)
+        if whole is None:
+            return pb.CompleteTaskResponse()
+        response = whole
     lease = hub.dispatcher.take(response.completionToken, Kind.ORCHESTRATION)
     if lease is None or not isinstance(lease.work, Turn):
         return _stale("the turn", response.instanceId)
@@ -56,6 +67,31 @@ async def complete_turn(hub: Hub, response: pb.OrchestratorResponse) -> pb.Compl
     return await _complete(
         hub, lease, lambda: hub.writer.submit(lambda tx: turns.commit(tx, turn, response))
     )
+
+
+def _send_whole(hub: Hub, token: str) -> pb.CompleteTaskResponse:
+    """Hand a turn out again to a worker that does not know its history, from now on with it."""
+    lease = hub.dispatcher.leased(token, Kind.ORCHESTRATION)
+    if lease is not None:
+        lease.stream.streams_history = False
+        _give_back(hub, token, Kind.ORCHESTRATION)
+    return pb.CompleteTaskResponse()
+
+
+def _collect(hub: Hub, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse | None:
+    """Keep a part of an answer with its lease; return the whole when it is complete.
+
+    Raises:
+        InvalidResponse: the part does not fit, and the turn is handed out again.
+    """
+    lease = hub.dispatcher.leased(part.completionToken, Kind.ORCHESTRATION)
+    if lease is None:
+        return part  # which finds its lease ended, and is dropped as any late answer
+    try:
+        return add_part(lease.parts, part)
+    except InvalidResponse:
+        _give_back(hub, part.completionToken, Kind.ORCHESTRATION)
+        raise
 
 
 async def complete_activity(hub: Hub, response: pb.ActivityResponse) -> pb.CompleteTaskResponse:

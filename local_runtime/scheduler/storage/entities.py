@@ -22,6 +22,9 @@ from local_runtime.scheduler.storage import instances, locks, messages
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.transaction import Transaction
 
+# Operations in one batch: many large ones must not add up to what no message can hold.
+_MAX_BATCH_BYTES = 2 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -71,13 +74,24 @@ def load(tx: Transaction, entity_id: str) -> Batch | None:
             messages.send(tx, message)
     if not plan.batch:
         return None
+    batch = _fitting(plan.batch)
     request = pb.EntityRequest(
         instanceId=entity_id,
         entityState=events.text(entity.state),
-        operationRequests=[queued.event for queued in plan.batch],
+        operationRequests=[queued.event for queued in batch],
     )
     name = entity_id[1:].partition("@")[0]
-    return Batch(entity_id, name, plan.batch, request.SerializeToString())
+    return Batch(entity_id, name, batch, request.SerializeToString())
+
+
+def _fitting(batch: list[Queued]) -> list[Queued]:
+    """Return the operations that one batch takes; the rest waits for the next one."""
+    size = 0
+    for index, queued in enumerate(batch):
+        size += queued.event.ByteSize()
+        if size > _MAX_BATCH_BYTES and index > 0:
+            return batch[:index]
+    return batch
 
 
 def commit(tx: Transaction, batch: Batch, result: pb.EntityBatchResult) -> bool:

@@ -67,14 +67,7 @@ def start(
     check_instance_id(start.instance_id)
     existing = find(tx.connection, start.instance_id)
     if existing is not None:
-        if existing.status not in replaceable:
-            raise InstanceExists(
-                f"an orchestration instance with the id '{start.instance_id}' "
-                f"already exists and is {existing.status.capitalize()}"
-            )
-        if not existing.status.is_terminal:
-            end(tx, existing, Outcome(Status.TERMINATED, None, None))
-        delete(tx, start.instance_id)
+        _clear_away(tx, existing, replaceable)
     execution_id = execution_id or tx.new_id()
     started = _with_identity(start, execution_id)
     given = started.input.value if started.HasField("input") else None
@@ -108,6 +101,17 @@ def start(
     else:
         messages.put(tx, start.instance_id, event)
     tx.effects.note(start.instance_id, "%s accepted", started.name)
+
+
+def _clear_away(tx: Transaction, existing: Instance, replaceable: AbstractSet[Status]) -> None:
+    if existing.status not in replaceable:
+        raise InstanceExists(
+            f"an orchestration instance with the id '{existing.instance_id}' "
+            f"already exists and is {existing.status.capitalize()}"
+        )
+    if not existing.status.is_terminal:
+        end(tx, existing, Outcome(Status.TERMINATED, None, None))
+    delete(tx, existing.instance_id)
 
 
 def start_child(tx: Transaction, parent: pb.OrchestrationInstance, child: Start) -> None:

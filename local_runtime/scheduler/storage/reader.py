@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local_runtime.scheduler.storage.database import open_reader
+from local_runtime.scheduler.storage.writer import StorageUnavailable
 
 _THREADS = 2
 
@@ -19,10 +20,17 @@ class Reader:
         self._connections: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         for _ in range(_THREADS):
             self._connections.put(open_reader(path))
+        self._closed = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="task-hub-reader")
 
     async def read[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query and return its result."""
+        """Run a query and return its result.
+
+        Raises:
+            StorageUnavailable: the task hub has been deleted meanwhile.
+        """
+        if self._closed:
+            raise StorageUnavailable("the task hub is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)
 
     def _run[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
@@ -34,6 +42,7 @@ class Reader:
 
     def close(self) -> None:
         """Wait for running queries and close the connections."""
+        self._closed = True
         self._threads.shutdown(wait=True)
         while not self._connections.empty():
             self._connections.get().close()

@@ -29,6 +29,9 @@ from local_runtime.scheduler.storage.controls import terminate
 from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
 
+# New events in one turn: many large ones must not add up to what no message can hold.
+_MAX_NEW_BYTES = 2 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -40,7 +43,13 @@ class Turn:
     version: str | None
     delivered: list[bytes]  # orchestratorStarted, then the inbox
     positions: list[int | None]  # of the delivered events in the inbox
-    request: bytes  # OrchestratorRequest
+    head: bytes  # OrchestratorRequest without events
+    request: bytes  # OrchestratorRequest, whole
+
+    def without_history(self) -> bytes:
+        """Return the OrchestratorRequest for a worker that reads the history on a stream."""
+        flag = pb.OrchestratorRequest(requiresHistoryStreaming=True).SerializeToString()
+        return self.head + flag + wire.frames(wire.NEW_EVENTS, self.delivered)
 
 
 def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | None:
@@ -66,6 +75,7 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
             queue = queue[1:]
         case _:
             pass
+    queue = _fitting(queue)
     positions += [position for position, _ in queue]
     delivered = [events.orchestrator_started(now).SerializeToString()]
     delivered += [event for _, event in queue]
@@ -77,10 +87,9 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
     ).fetchone()
     if trace is not None:
         head.orchestrationTraceContext.ParseFromString(trace)
+    beginning = head.SerializeToString()
     request = (
-        head.SerializeToString()
-        + history.read(connection, instance_id)
-        + wire.frames(wire.NEW_EVENTS, delivered)
+        beginning + history.read(connection, instance_id) + wire.frames(wire.NEW_EVENTS, delivered)
     )
     started = instance.started
     return Turn(
@@ -90,8 +99,19 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
         started.version.value if started.HasField("version") else None,
         delivered,
         positions,
+        beginning,
         request,
     )
+
+
+def _fitting(queue: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Return the events that one turn takes; the rest waits for the next one."""
+    size = 0
+    for index, (_, event) in enumerate(queue):
+        size += len(event)
+        if size > _MAX_NEW_BYTES and index > 0:
+            return queue[:index]
+    return queue
 
 
 def _beginning(instance: Instance, queue: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -148,14 +168,18 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         _save_progress(tx, instance, length, response)
     faults.reach("turn.half")
     _carry_out(tx, instance, decision)
-    if isinstance(decision.end, Outcome):
-        instances.end(tx, instance, decision.end)
-    for termination in decision.terminations:
-        # After its own end: one that ends and terminates itself, or its parents, ends once.
-        terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
+    _end(tx, instance, decision)
     if not isinstance(decision.end, Outcome) and messages.has_any(tx.connection, turn.instance_id):
         tx.effects.ready[turn.instance_id] = None
     return True
+
+
+def _end(tx: Transaction, instance: Instance, decision: Decision) -> None:
+    if isinstance(decision.end, Outcome):
+        instances.end(tx, instance, decision.end)
+    # After its own end: one that ends and terminates itself, or its parents, ends once.
+    for termination in decision.terminations:
+        terminate(tx, termination.instance_id, termination.output, recurse=termination.recurse)
 
 
 def _save_progress(

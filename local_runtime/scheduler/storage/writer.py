@@ -2,7 +2,8 @@
 
 Whatever is waiting when its turn comes goes into one transaction, so that many small steps share
 one flush to disk. A step that raises is rolled back alone; when the commit itself
-fails, every step of the group fails and nothing of it has happened.
+fails, every step of the group fails and nothing of it has happened. From then on every step is
+refused at once, until a trial once a second finds that the disk takes writes again.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ type Step[T] = Callable[[Transaction], T]
 
 # Under load, how long a group gathers at the least: a flush for each step would be dear.
 _GATHER_SECONDS = 0.001
+_TRIAL_SECONDS = 1.0  # between two looks whether a failing disk takes writes again
+_TRIAL_BYTES = 262_144  # about what a busy moment writes
 _MAX_GROUP = 500  # steps in one transaction: bounds how long the first of them waits
 
 
@@ -47,6 +50,7 @@ class Writer:
         self, connection: sqlite3.Connection, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._connection = connection
+        (_, _, self._path) = connection.execute("PRAGMA database_list").fetchone()
         self._clock = clock
         self._new_id = new_id
         self._on_commit: Callable[[Effects], None] = _ignore
@@ -55,6 +59,18 @@ class Writer:
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._closed = False
         self._flushed_at = 0.0
+        self._available = asyncio.Event()
+        self._available.set()
+        self._failure = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether the disk took the last transaction; work is handed out only while it does."""
+        return self._available.is_set()
+
+    async def when_available(self) -> None:
+        """Return once the disk takes writes."""
+        await self._available.wait()
 
     def start(self, on_commit: Callable[[Effects], None]) -> None:
         """From now on tell `on_commit` what each commit brought about."""
@@ -71,6 +87,9 @@ class Writer:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageUnavailable("the task hub is closed"))
+            return future
+        if not self.available:
+            future.set_exception(_refused(self._failure))
             return future
         if not self._waiting:
             self._plan_flush()
@@ -117,9 +136,33 @@ class Writer:
                 # Once more from the beginning, so that only what a failing step did is undone.
                 return self._commit_group(steps, self._attempt_step)
         except sqlite3.Error as error:
-            logger.exception("the task hub's file did not take a transaction")
-            refused = StorageUnavailable(f"the task hub's file did not take it: {error}")
-            return [refused] * len(steps), Effects()
+            self._fail(error)
+            return [_refused(str(error))] * len(steps), Effects()
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        if self.available:
+            logger.error(
+                "the disk does not take what is to be written to %s (%s): work stops until it "
+                "does. Nothing that was acknowledged is lost. Check free space and permissions.",
+                self._path,
+                error,
+            )
+            self._failure = str(error)
+            self._available.clear()
+            self._loop.call_later(_TRIAL_SECONDS, self._try)
+
+    def _try(self) -> None:
+        """See whether the disk takes writes again; if not, once more after a while."""
+        if self._closed:
+            return
+        try:
+            self._commit_group([_write_something], self._run_step)
+        except sqlite3.Error:
+            self._loop.call_later(_TRIAL_SECONDS, self._try)
+            return
+        logger.warning("the disk takes writes to %s again: work goes on", self._path)
+        self._available.set()
+        self._on_commit(Effects())
 
     def _commit_group(
         self, steps: list[Step[Any]], run: Callable[[Step[Any], Transaction], Any]
@@ -127,6 +170,8 @@ class Writer:
         transaction = Transaction(
             self._connection, micros(self._clock.now()), self._new_id, self._keys.__next__
         )
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")  # one that the failing disk did not let end
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             results = [run(step, transaction) for step in steps]
@@ -144,9 +189,9 @@ class Writer:
         """Run one step without a savepoint of its own: nearly all succeed, and it would cost."""
         try:
             return step(transaction)
-        except sqlite3.OperationalError:
-            raise  # a full or failing disk: no step of the group can be kept
         except Exception as error:
+            if _is_the_disks(error):
+                raise  # no step of the group can be kept
             raise _StepFailed from error
 
     def _attempt_step(self, step: Step[Any], transaction: Transaction) -> Any:
@@ -156,9 +201,9 @@ class Writer:
         self._connection.execute("SAVEPOINT step")
         try:
             result = step(transaction)
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            if _is_the_disks(error):
+                raise
             self._connection.execute("ROLLBACK TO step")
             result = error
         else:
@@ -166,6 +211,27 @@ class Writer:
         transaction.effects = whole
         self._connection.execute("RELEASE step")
         return result
+
+
+def _is_the_disks(error: Exception) -> bool:
+    """Whether an error is the disk's or the file's, and not that of the step it came out of."""
+    own = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+    return isinstance(error, sqlite3.Error) and not isinstance(error, own)
+
+
+def _refused(reason: str) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"the disk does not take what is to be written ({reason}); nothing of this has happened. "
+        "Check the free space and the permissions of the data folder, and try again"
+    )
+
+
+def _write_something(transaction: Transaction) -> None:
+    """Write something and leave nothing of it."""
+    connection = transaction.connection
+    connection.execute("CREATE TABLE filler (bytes BLOB)")
+    connection.execute("INSERT INTO filler VALUES (zeroblob(?))", (_TRIAL_BYTES,))
+    connection.execute("DROP TABLE filler")
 
 
 def _ignore(effects: Effects) -> None:
