@@ -70,8 +70,11 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
             _leave(1)  # a second Ctrl-C: the person does not want to wait
         end(_STOP_SECONDS)
 
-    # Not the loop's own handlers, which do not run while the app's code holds the loop up.
     for number in (signal.SIGINT, signal.SIGTERM):
+        # The loop's own handler would not run while the app's code holds the loop up. What is kept
+        # of it is that a signal wakes the loop: one that comes to another thread, or just before
+        # the loop begins to wait, would otherwise be noticed by nobody.
+        loop.add_signal_handler(number, _woken)
         signal.signal(number, on_signal)
     if parent is not None:
         parent.watch(lambda: end(_ORPHAN_SECONDS))
@@ -80,6 +83,10 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
         raise RuntimeError("the part ended without having been told to")
     # From inside the loop: closing it would wait for threads that run the app's code.
     _leave(0)
+
+
+def _woken() -> None:
+    """The loop has been woken, which is all: the signal has its own handler."""
 
 
 class _Parent:

@@ -7,7 +7,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 import durable_agents
-from local_runtime.scheduler.service.methods import STREAMS, UNARY
+from local_runtime.scheduler.service.methods import ON_HUBS, STREAMS, UNARY
 from tests.service import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,13 +20,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).is_file(), f"{page.name} links to {target}"
 
 
-def test_scheduler_page_lists_the_methods_that_are_built_and_those_that_are_not() -> None:
+def test_scheduler_page_lists_every_method_of_the_protocol() -> None:
     methods = {m.name for m in pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"].methods}
     page = (ROOT / "docs" / "scheduler.md").read_text()
-    built, _, rest = page.partition("Not built:")
-    absent = rest.partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", built)) & methods == {*UNARY, *STREAMS}
-    assert set(re.findall(r"`(\w+)`", absent)) & methods == methods - {*UNARY, *STREAMS}
+    assert {*UNARY, *STREAMS, *ON_HUBS} == methods
+    assert set(re.findall(r"`(\w+)`", page)) & methods == methods
 
 
 def test_agents_page_names_all_that_the_library_exports() -> None:
