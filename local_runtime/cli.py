@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -19,6 +20,8 @@ from local_runtime.proxies import bypass_proxies
 from local_runtime.settings import AppSettings, check_app_dir
 
 logger = logging.getLogger("local_runtime")
+
+_MAX_DAYS = 36_500
 
 app = typer.Typer(
     name="local_runtime",
@@ -45,6 +48,14 @@ TaskHub = Annotated[
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="How many host processes; only 1 so far.")
 ]
+RetentionDays = Annotated[
+    float | None,
+    typer.Option(help="Delete finished instances so many days after their end. Default: never."),
+]
+VirtualTime = Annotated[
+    bool,
+    typer.Option("--virtual-time", help="Time stands still until POST /clock/advance moves it."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to stderr.")]
 
 
@@ -61,6 +72,8 @@ def start(
     ] = None,
     workers: Workers = 1,
     task_hub: TaskHub = None,
+    retention_days: RetentionDays = None,
+    virtual_time: VirtualTime = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the whole runtime in the foreground: scheduler, dashboard and Functions host.
@@ -72,6 +85,7 @@ def start(
 
     _set_up(verbose)
     _check_workers(workers)
+    _retention(retention_days)
     settings = _app_settings(app_dir)
     plan = Plan(
         app_dir=settings.app_dir,
@@ -81,6 +95,10 @@ def start(
         http_port=port,
         grpc_port=scheduler_port,
         dashboard_port=dashboard_port,
+        scheduler_options=(
+            *(() if retention_days is None else ("--retention-days", str(retention_days))),
+            *(("--virtual-time",) if virtual_time else ()),
+        ),
     )
     asyncio.run(run_service(plan, typer.echo))
 
@@ -95,6 +113,8 @@ def scheduler(
         typer.Option(help="`relaxed` is faster; a power cut may lose the last moments."),
     ] = "full",
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="No dashboard.")] = False,
+    retention_days: RetentionDays = None,
+    virtual_time: VirtualTime = False,
     functions_url: Annotated[str | None, typer.Option(hidden=True)] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -103,8 +123,10 @@ def scheduler(
     from local_runtime.scheduler.service.server import SchedulerSettings
 
     _set_up(verbose)
-    settings = SchedulerSettings(data.resolve(), grpc_port, durability)
-    process = SchedulerProcess(settings, None if no_dashboard else dashboard_port, functions_url)
+    retention = _retention(retention_days)
+    settings = SchedulerSettings(data.resolve(), grpc_port, durability, retention)
+    shown_at = None if no_dashboard else dashboard_port
+    process = SchedulerProcess(settings, shown_at, functions_url, virtual_time)
 
     def announce(facts: Facts) -> None:
         logger.info("scheduler at http://localhost:%s (gRPC)", facts["grpc_port"])
@@ -242,6 +264,18 @@ def _app_settings(app_dir: Path) -> AppSettings:
     # Here and not only in the host: before the data folder is made in a wrong place.
     check_app_dir(folder)
     return AppSettings.load(folder, os.environ)
+
+
+def _retention(days: float | None) -> timedelta | None:
+    if days is None:
+        return None
+    # Not every float is a number of days: NaN is none, and some are longer than time itself.
+    if not 0 < days <= _MAX_DAYS:
+        raise StartupError(
+            f"--retention-days {days:g}: it must be a number above 0 and at most {_MAX_DAYS}. "
+            "Leave the option out to keep everything."
+        )
+    return timedelta(days=days)
 
 
 def _check_workers(workers: int) -> None:

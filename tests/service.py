@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,10 +139,13 @@ def started(
 
 @contextmanager
 def runtime(
-    data: Path, app: Path = SMALL_APP, env: Mapping[str, str] | None = None
+    data: Path,
+    app: Path = SMALL_APP,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Service]:
     """Run `start` on free ports."""
     ports = ["--port", 0, "--scheduler-port", 0, "--dashboard-port", 0]
-    with started("start", "--app", app, "--data", data, *ports, env=env) as service:
+    with started("start", "--app", app, "--data", data, *ports, *options, env=env) as service:
         service.wait_for_banner()
         yield service

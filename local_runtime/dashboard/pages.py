@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from local_runtime.clock import Clock
+from local_runtime.dashboard.clock_routes import MovableTime, clock_routes
 from local_runtime.dashboard.history_rows import history_row
 from local_runtime.dashboard.hub_reader import (
     HubReader,
@@ -42,10 +43,17 @@ type Endpoint = Callable[[Request], Awaitable[Response]]
 class Pages:
     """Answers the dashboard's requests."""
 
-    def __init__(self, reader: HubReader, functions_url: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: HubReader,
+        functions_url: str | None,
+        clock: Clock,
+        movable: MovableTime | None = None,
+    ) -> None:
         self._reader = reader
         self._functions_url = functions_url or "http://localhost:7071"
         self._clock = clock
+        self._movable = movable
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -63,6 +71,7 @@ class Pages:
                 Route("/hubs/{hub}", self._instances),
                 # `path`: the id of an instance may hold slashes.
                 Route("/hubs/{hub}/instances/{instance_id:path}", self._instance),
+                *clock_routes(self._clock.now, self._movable),
                 Mount("/static", StaticFiles(directory=_HERE / "static")),
             ],
             # A web page of somebody else that resolves to this machine must not read it.

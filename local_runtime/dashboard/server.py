@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from local_runtime.clock import SystemClock
+from local_runtime.clock import Clock, SystemClock
+from local_runtime.dashboard.clock_routes import MovableTime
 from local_runtime.dashboard.hub_reader import HubReader
 from local_runtime.dashboard.pages import Pages
 from local_runtime.http_server import listen, serving
@@ -21,6 +22,10 @@ class DashboardSettings:
     list_hubs: Callable[[], list[str]]
     functions_url: str | None = None
     """Where the Functions host answers: shown to a person who has not started anything yet."""
+    clock: Clock = field(default_factory=SystemClock)
+    """The scheduler's clock, by which durations are shown."""
+    movable: MovableTime | None = None
+    """That clock, where it can be moved."""
 
 
 async def serve(
@@ -38,7 +43,7 @@ async def serve(
     # The hub is named with each call, not with the channel.
     async with SchedulerClient.open(settings.scheduler, "") as client:
         reader = HubReader(client, settings.list_hubs)
-        pages = Pages(reader, settings.functions_url, SystemClock())
+        pages = Pages(reader, settings.functions_url, settings.clock, settings.movable)
         async with serving(pages.application(), listener, grace_seconds=1) as port:
             ready({"port": port})
             await stop.wait()

@@ -14,12 +14,19 @@ OFFLINE_MODEL = "offline-canned"
 
 
 def scheduler_part(
-    data: Path, grpc_port: int, dashboard_port: int | None, functions_url: str | None
+    data: Path,
+    grpc_port: int,
+    dashboard_port: int | None,
+    functions_url: str | None,
+    options: Sequence[str] = (),
 ) -> Part:
-    """Return the scheduler, with its dashboard unless `dashboard_port` is None."""
+    """Return the scheduler, with its dashboard unless `dashboard_port` is None.
+
+    `options` are more options of its command line.
+    """
 
     def arguments(facts: Facts) -> Sequence[str]:
-        command = ["scheduler", "--data", str(data)]
+        command = ["scheduler", "--data", str(data), *options]
         command += ["--grpc-port", str(facts.get("grpc_port", grpc_port))]
         if dashboard_port is None:
             return [*command, "--no-dashboard"]

@@ -21,6 +21,7 @@ class Plan:
     http_port: int = 0
     grpc_port: int = 0
     dashboard_port: int | None = None
+    scheduler_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ async def start_runtime(supervisor: Supervisor, plan: Plan) -> RunningRuntime:
     """
     # Unknown so early when the host is to find itself a port.
     functions_url = f"http://localhost:{plan.http_port}" if plan.http_port else None
-    first = scheduler_part(plan.data, plan.grpc_port, plan.dashboard_port, functions_url)
+    first = scheduler_part(
+        plan.data, plan.grpc_port, plan.dashboard_port, functions_url, plan.scheduler_options
+    )
     try:
         async with asyncio.TaskGroup() as starting:
             scheduler_task = starting.create_task(supervisor.start(first))

@@ -1,14 +1,19 @@
 """The scheduler's process: the scheduler, and in the same process its dashboard."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
-from local_runtime.clock import SystemClock
+from local_runtime.clock import Clock, SystemClock, VirtualClock
 from local_runtime.dashboard.server import DashboardSettings
 from local_runtime.dashboard.server import serve as serve_dashboard
+from local_runtime.errors import StartupError
 from local_runtime.processes.part_process import Facts, Ready
 from local_runtime.scheduler.service.hubs import Hubs
 from local_runtime.scheduler.service.server import SchedulerSettings, serve_hubs
+from local_runtime.scheduler.service.virtual_time import VirtualTime, open_clock
+
+logger = logging.getLogger("local_runtime.scheduler")
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class SchedulerProcess:
     dashboard_port: int | None
     functions_url: str | None = None
     """Where the Functions host of the same runtime answers, if it is known."""
+    virtual_time: bool = False
+    """Whether time moves only when the dashboard's port is asked to move it."""
 
     async def serve(self, ready: Ready, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; `ready` gets both ports once both are listened on.
@@ -27,13 +34,32 @@ class SchedulerProcess:
             StartupError: The data folder or one of the ports cannot be used.
         """
         settings = self.scheduler
-        hubs = Hubs.open(settings.data, SystemClock(), settings.durability)
+        if self.virtual_time and self.dashboard_port is None:
+            raise StartupError(
+                "--virtual-time needs the dashboard's port, where time is moved; "
+                "leave --no-dashboard out."
+            )
+        clock: Clock = SystemClock()
+        if self.virtual_time:
+            clock = open_clock(settings.data, clock.now())
+        hubs = Hubs.open(settings.data, clock, settings.durability, settings.retention)
+        movable = None
+        if isinstance(clock, VirtualClock):
+            movable = VirtualTime(clock, hubs, settings.data)
+            logger.warning("virtual time: it is %s, and stays so until moved", clock.now())
         try:
-            await self._serve(hubs, ready, stop)
+            await self._serve(hubs, clock, movable, ready, stop)
         finally:
             await hubs.close()
 
-    async def _serve(self, hubs: Hubs, ready: Ready, stop: asyncio.Event) -> None:
+    async def _serve(
+        self,
+        hubs: Hubs,
+        clock: Clock,
+        movable: VirtualTime | None,
+        ready: Ready,
+        stop: asyncio.Event,
+    ) -> None:
         port = self.scheduler.grpc_port
         if self.dashboard_port is None:
             await serve_hubs(hubs, port, ready=ready, stop=stop)
@@ -53,6 +79,8 @@ class SchedulerProcess:
                     scheduler=f"127.0.0.1:{facts['grpc_port']}",
                     list_hubs=hubs.names,
                     functions_url=self.functions_url,
+                    clock=clock,
+                    movable=movable,
                 )
                 await serve_dashboard(settings, ready=_with(facts, ready), stop=stop)
         finally:

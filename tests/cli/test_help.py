@@ -5,8 +5,9 @@ import pytest
 from tests.service import run
 
 OPTIONS = {
-    "start": "--app --port --scheduler-port --dashboard-port --data --workers --task-hub",
-    "scheduler": "--grpc-port --dashboard-port --data --durability",
+    "start": "--app --port --scheduler-port --dashboard-port --data --workers --task-hub"
+    " --retention-days --virtual-time",
+    "scheduler": "--grpc-port --dashboard-port --data --durability --retention-days --virtual-time",
     "host": "--app --port --scheduler --task-hub --workers",
     "run": "--input --app --timeout",
 }

@@ -83,3 +83,18 @@ def test_state_is_kept_over_a_restart(tmp_path) -> None:
         second = service.url("Functions")
         urls = {name: url.replace(first, second) for name, url in before.items()}
         assert finish(urls) == "gone"
+
+
+def test_an_approval_of_a_day_times_out_at_once_in_virtual_time(tmp_path) -> None:
+    samples = ROOT / "tests" / "apps" / "durable_samples"
+    with runtime(tmp_path / "data", samples, options=["--virtual-time"]) as service:
+        url = f"{service.url('Functions')}{WEBHOOK}/orchestrators/approval"
+        urls = httpx.post(url, json={"seconds": 86_400}).json()
+        while httpx.get(urls["statusQueryGetUri"]).json()["runtimeStatus"] != "Running":
+            pass
+        clock = f"{service.url('Dashboard')}/clock/advance"
+        assert httpx.post(clock, json={"seconds": 86_401}, timeout=90).json()["complete"] is True
+        while (status := httpx.get(urls["statusQueryGetUri"])).status_code == 202:
+            pass
+        assert status.json()["runtimeStatus"] == "Completed"
+        assert status.json()["output"] == "escalated"

@@ -149,14 +149,19 @@ class Hub:
 class Scheduler:
     """A scheduler that can be stopped and started again on the same folder."""
 
-    def __init__(self, folder: Path, clock: VirtualClock) -> None:
+    def __init__(
+        self, folder: Path, clock: VirtualClock, retention: timedelta | None = None
+    ) -> None:
         self.folder = folder
         self.clock = clock
+        self.retention = retention
         self.address = ""
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
-        self.address = await self._stack.enter_async_context(running(self.folder, self.clock))
+        self.address = await self._stack.enter_async_context(
+            running(self.folder, self.clock, self.retention)
+        )
 
     async def stop(self) -> None:
         await self._stack.aclose()
@@ -167,11 +172,13 @@ class Scheduler:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, clock: Clock) -> AsyncIterator[str]:
+async def running(
+    folder: Path, clock: Clock, retention: timedelta | None = None
+) -> AsyncIterator[str]:
     """Serve a data folder in this process; gives the address."""
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    hubs = Hubs.open(folder, clock, "full")
+    hubs = Hubs.open(folder, clock, "full", retention)
     serving = asyncio.create_task(
         serve_hubs(hubs, 0, ready=lambda facts: port.set_result(facts["grpc_port"]), stop=stop)
     )

@@ -7,13 +7,10 @@ would block its instance until it ran out, whereas everything unleased is simply
 import asyncio
 import logging
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 
-from durabletask.internal import orchestrator_service_pb2 as pb
-
+from local_runtime.scheduler.service.leases import Lease, Leases, Work
 from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
 from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
 from local_runtime.scheduler.service.streams import Kind, WorkerStream, least_loaded, room_for
@@ -27,25 +24,11 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 RETRY_SECONDS = 0.5  # before work that could not be read, or was given back, is tried again
 
-type Work = Turn | Batch | ReadyTask
-
 _FIELD = {
     Kind.ORCHESTRATION: wire.ORCHESTRATOR_REQUEST,
     Kind.ENTITY: wire.ENTITY_REQUEST,
     Kind.ACTIVITY: wire.ACTIVITY_REQUEST,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Work that one worker holds until it completes it, gives it back, or is lost."""
-
-    token: str
-    kind: Kind
-    target_id: str
-    work: Work
-    stream: WorkerStream
-    parts: list[pb.OrchestratorResponse] = field(default_factory=list[pb.OrchestratorResponse])
 
 
 class Dispatcher:
@@ -63,16 +46,14 @@ class Dispatcher:
     ) -> None:
         self._writer = writer
         self._read_turn = read_turn
-        self._new_token = new_token
         self._streams: list[WorkerStream] = []
         self._targets = {Kind.ORCHESTRATION: TargetQueue(), Kind.ENTITY: TargetQueue()}
         self._tasks = TaskQueue()
         self._busy: set[str] = set()
         self._again: set[str] = set()  # busy ones that got another message meanwhile
         self._loading = 0  # entities whose batches are being put together
-        self._leases: dict[str, Lease] = {}
+        self._leases = Leases(new_token)
         self._closed = False
-        self._leases_of: defaultdict[str, set[str]] = defaultdict(set)
 
     # -- what changes the picture ----------------------------------------------------------------
 
@@ -103,9 +84,9 @@ class Dispatcher:
     def disconnect(self, stream: WorkerStream) -> None:
         """A worker is gone: what it held is ready for another one at once."""
         self._streams.remove(stream)
-        lost = [lease for lease in self._leases.values() if lease.stream is stream]
+        lost = self._leases.of_stream(stream)
         for lease in lost:
-            self._end_lease(lease)
+            self._leases.end(lease)
             self._return(lease)
         if lost:
             logger.info("a worker disconnected: %d work item(s) are ready again", len(lost))
@@ -113,8 +94,7 @@ class Dispatcher:
 
     def leased(self, token: str, kind: Kind) -> Lease | None:
         """Return a lease by its completion token, and leave it as it is."""
-        lease = self._leases.get(token)
-        return lease if lease is not None and lease.kind is kind else None
+        return self._leases.find(token, kind)
 
     def take(self, token: str, kind: Kind) -> Lease | None:
         """End a lease by its completion token, once; None for a stale token or another kind.
@@ -123,7 +103,7 @@ class Dispatcher:
         """
         lease = self.leased(token, kind)
         if lease is not None:
-            self._end_lease(lease)
+            self._leases.end(lease)
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -145,6 +125,14 @@ class Dispatcher:
         """Send the workers away: those that come back find another dispatcher."""
         for stream in self._streams:
             stream.end()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no work is handed out or about to be; without a worker none is."""
+        if not self._streams:
+            return True
+        queued = self._tasks.waiting() or any(self._targets.values())
+        return not (self._busy or self._leases or queued)
 
     def waiting(self, kind: Kind) -> int:
         """How many items of a kind wait for a worker."""
@@ -221,16 +209,14 @@ class Dispatcher:
         return least_loaded(self._streams, kind, name, version)
 
     def _lease(self, kind: Kind, target_id: str, work: Work, stream: WorkerStream) -> None:
-        lease = Lease(self._new_token(), kind, target_id, work, stream)
+        lease = self._leases.propose(kind, target_id, work, stream)
         request = work.request
         if stream.streams_history and isinstance(work, Turn):
             request = work.without_history()
         if len(request) > MAX_WORK_BYTES:
             self._fail(lease, len(request))
             return
-        self._leases[lease.token] = lease
-        self._leases_of[target_id].add(lease.token)
-        stream.held[kind] += 1
+        self._leases.begin(lease)
         stream.send(wire.work_item(_FIELD[kind], request, lease.token))
 
     def _fail(self, lease: Lease, size: int) -> None:
@@ -244,14 +230,6 @@ class Dispatcher:
         self._writer.submit(failing(lease.work, size)).add_done_callback(recorded)
 
     # -- coming back -----------------------------------------------------------------------------
-
-    def _end_lease(self, lease: Lease) -> None:
-        del self._leases[lease.token]
-        tokens = self._leases_of[lease.target_id]
-        tokens.discard(lease.token)
-        if not tokens:
-            del self._leases_of[lease.target_id]
-        lease.stream.held[lease.kind] -= 1
 
     def _return(self, lease: Lease) -> None:
         if isinstance(lease.work, ReadyTask):
@@ -287,9 +265,8 @@ class Dispatcher:
         self._tasks.drop_instance(target_id)
         for queue in self._targets.values():
             queue.drop(target_id)
-        for token in list(self._leases_of.get(target_id, ())):
-            lease = self._leases[token]
-            self._end_lease(lease)
+        for lease in self._leases.of_target(target_id):
+            self._leases.end(lease)
             if lease.kind is not Kind.ACTIVITY:
                 self._busy.discard(target_id)
                 self._again.discard(target_id)

@@ -5,12 +5,14 @@ import logging
 import sqlite3
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.dispatcher import Dispatcher
+from local_runtime.scheduler.service.housekeeping import Housekeeping
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
 from local_runtime.scheduler.storage import activities, messages, turns
@@ -50,6 +52,7 @@ class Hub:
         self.closed = False
         self._clock = clock
         self._timers: Timers | None = None
+        self._housekeeping: Housekeeping | None = None
 
     @classmethod
     def open(
@@ -59,6 +62,7 @@ class Hub:
         clock: Clock,
         durability: Durability,
         ids: Callable[[], str] = new_id,
+        retention: timedelta | None = None,
     ) -> "Hub":
         """Open a hub's file, take up what waits in it, and start its writer and timers.
 
@@ -75,6 +79,8 @@ class Hub:
         writer.start(hub.committed)
         hub._timers = Timers(writer, clock, next_due)
         hub._timers.start()
+        hub._housekeeping = Housekeeping(name, writer, clock, retention)
+        hub._housekeeping.start()
         if targets or tasks:
             logger.info(
                 "task hub %s: took up %d instance(s) and entities and %d activities",
@@ -97,12 +103,34 @@ class Hub:
         self.waiters.wake(effects.changed)
         self.dispatcher.add(effects)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way: what remains waits for a moment, an event or a worker."""
+        return self.writer.is_idle and self.dispatcher.is_settled
+
+    def next_due(self) -> int | None:
+        """Return when the earliest delayed message is due, in microseconds, or None."""
+        return messages.next_due(self.view)
+
+    async def deliver_due(self) -> None:
+        """Deliver all that is due at the clock's present moment; returns once it is on disk."""
+        while True:
+            following = await self.writer.submit(messages.deliver_due)
+            if following is None or following > micros(self._clock.now()):
+                return
+
+    def tidy(self) -> None:
+        """Much may have been deleted: let the file shrink."""
+        if self._housekeeping is not None:
+            self._housekeeping.tidy()
+
     async def close(self) -> None:
         """Commit what is under way and close the file; nothing is handed out any more."""
         self.closed = True
         self.dispatcher.close()
-        if self._timers is not None:
-            await self._timers.close()
+        for running in (self._timers, self._housekeeping):
+            if running is not None:
+                await running.close()
         self.writer.close()
         await asyncio.to_thread(self.reader.close)
         self.view.close()

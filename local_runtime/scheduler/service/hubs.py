@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,8 +29,16 @@ class InvalidHubName(Exception):
 class Hubs:
     """Opens task hubs on first use; holds the data folder's lock while it lives."""
 
-    def __init__(self, folder: Path, clock: Clock, durability: Durability, lock: FileLock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        durability: Durability,
+        lock: FileLock,
+        retention: timedelta | None = None,
+    ) -> None:
         self._folder = folder
+        self._retention = retention
         self._clock = clock
         self._durability: Durability = durability
         self._lock = lock
@@ -37,8 +46,16 @@ class Hubs:
         self._deletions: dict[str, asyncio.Task[None]] = {}
 
     @classmethod
-    def open(cls, folder: Path, clock: Clock, durability: Durability) -> "Hubs":
+    def open(
+        cls,
+        folder: Path,
+        clock: Clock,
+        durability: Durability,
+        retention: timedelta | None = None,
+    ) -> "Hubs":
         """Take the data folder, and open every task hub that is in it.
+
+        Instances that ended longer than `retention` ago are deleted, now and from then on.
 
         Opening all of them lets timers go on that are due, whether or not a client comes.
 
@@ -46,7 +63,7 @@ class Hubs:
             StartupError: the folder cannot be used, or another runtime uses it.
         """
         lock = _take(folder)
-        hubs = cls(folder, clock, durability, lock)
+        hubs = cls(folder, clock, durability, lock, retention)
         try:
             for name in hubs.names():
                 hubs.get(name)
@@ -60,6 +77,10 @@ class Hubs:
         found = {path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")}
         return sorted(found | set(self._hubs))
 
+    def opened(self) -> list[Hub]:
+        """Return the hubs that are at work."""
+        return list(self._hubs.values())
+
     def get(self, name: str) -> Hub:
         """Return a hub by name, which is the same in upper and lower case; make it if it is new.
 
@@ -71,7 +92,7 @@ class Hubs:
         hub = self._hubs.get(key)
         if hub is None:
             path = self._folder / f"{_checked(key)}{_SUFFIX}"
-            hub = Hub.open(key, path, self._clock, self._durability)
+            hub = Hub.open(key, path, self._clock, self._durability, retention=self._retention)
             self._hubs[key] = hub
         return hub
 

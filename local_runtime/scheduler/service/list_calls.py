@@ -101,6 +101,13 @@ def _moment(
 
 async def purge_instances(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
     """PurgeInstances: delete finished instances by id, by a list of ids, or by a filter."""
+    try:
+        return await _purge(hub, request)
+    finally:
+        hub.tidy()
+
+
+async def _purge(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
     match request.WhichOneof("request"):
         case "instanceId":
             deleted = await _purge_ids(hub, [request.instanceId], recursive=request.recursive)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ class SchedulerSettings:
     """Where a scheduler keeps its data, where it listens, and how it writes.
 
     Durability `full` flushes each commit to disk; `relaxed` survives the death of the process,
-    but the last moments may be lost when the machine itself goes down.
+    but the last moments may be lost when the machine itself goes down. Instances that ended longer
+    than `retention` ago are deleted; without it everything is kept.
     """
 
     data: Path
     grpc_port: int = 8080
     durability: Durability = "full"
+    retention: timedelta | None = None
 
 
 async def serve(settings: SchedulerSettings, *, ready: Ready, stop: asyncio.Event) -> None:
@@ -54,7 +57,7 @@ async def serve(settings: SchedulerSettings, *, ready: Ready, stop: asyncio.Even
     Raises:
         StartupError: the port or the data folder cannot be used.
     """
-    hubs = Hubs.open(settings.data, SystemClock(), settings.durability)
+    hubs = Hubs.open(settings.data, SystemClock(), settings.durability, settings.retention)
     try:
         await serve_hubs(hubs, settings.grpc_port, ready=ready, stop=stop)
     finally:

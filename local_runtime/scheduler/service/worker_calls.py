@@ -9,8 +9,8 @@ from google.protobuf.empty_pb2 import Empty
 from local_runtime import faults
 from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.engine.limits import shown
-from local_runtime.scheduler.service.dispatcher import Lease
 from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.service.leases import Lease
 from local_runtime.scheduler.service.parts import add_part
 from local_runtime.scheduler.service.streams import Kind, WorkerStream
 from local_runtime.scheduler.storage import activities, entities, turns

@@ -1,6 +1,7 @@
 """Opens a task hub's file: settings, integrity, schema."""
 
 import contextlib
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Literal
@@ -8,7 +9,11 @@ from typing import Literal
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.storage.schema import MIGRATIONS, SCHEMA_VERSION
 
+logger = logging.getLogger("local_runtime.scheduler")
+
 _LOG_BYTES = 4_100_000  # what SQLite lets the log grow to before it begins it anew: 1000 pages
+
+_INCREMENTAL = 2  # the mode of SQLite in which space is freed when asked for
 
 type Durability = Literal["full", "relaxed"]
 
@@ -36,6 +41,8 @@ def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
+    # Before anything is written: a file that is there keeps its own way, see _make_shrinkable.
+    connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -58,7 +65,26 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{MIGRATIONS[version]}\nPRAGMA user_version = {version};\nCOMMIT;"
         )
+    _make_shrinkable(connection, path)
     _lay_out_log(connection)
+
+
+def _make_shrinkable(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrite, once, a file of a version whose files could only grow."""
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode == _INCREMENTAL:
+        return
+    try:
+        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        # It needs room for a second copy; without, the file is as it was.
+        logger.warning(
+            "the task hub's file %s could not be rewritten so that it can shrink (%s): it works "
+            "as before, and the next start tries again",
+            path,
+            error,
+        )
 
 
 def _lay_out_log(connection: sqlite3.Connection) -> None:

@@ -26,6 +26,21 @@ def purge(tx: Transaction, instance_id: str, *, recursive: bool) -> int:
     return deleted
 
 
+def purge_expired(tx: Transaction, before: int, limit: int) -> int:
+    """Delete instances that ended before a moment, the oldest first.
+
+    Returns:
+        How many were deleted: fewer than `limit` when no more are so old.
+    """
+    rows = tx.connection.execute(
+        "SELECT instance_id FROM instances WHERE completed_at < ? ORDER BY completed_at LIMIT ?",
+        (before, limit),
+    ).fetchall()
+    for (instance_id,) in rows:
+        instances.delete(tx, instance_id)
+    return len(rows)
+
+
 def purge_matching(
     tx: Transaction,
     created_from: int | None,

@@ -5,7 +5,7 @@ pastEvents: protobuf messages are merged by joining their bytes, so a work item 
 thousands of events is put together without reading one of them.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MIGRATIONS: dict[int, str] = {
     1: """
@@ -87,5 +87,9 @@ CREATE TABLE critical_sections (
     instance_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX critical_sections_by_instance ON critical_sections (instance_id);
+""",
+    2: """
+CREATE INDEX instances_by_completion ON instances (completed_at, instance_id)
+    WHERE completed_at IS NOT NULL;
 """,
 }

@@ -68,6 +68,11 @@ class Writer:
         """Whether the disk took the last transaction; work is handed out only while it does."""
         return self._available.is_set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no step waits to be written."""
+        return not self._waiting
+
     async def when_available(self) -> None:
         """Return once the disk takes writes."""
         await self._available.wait()
@@ -103,6 +108,13 @@ class Writer:
             self._loop.call_later(wait, self._flush)
         else:
             self._loop.call_soon(self._flush)
+
+    def checkpoint(self) -> None:
+        """Move what the log holds into the file, as far as readers let it."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            self._fail(error)
 
     def close(self) -> None:
         """Commit what is queued and close the connection."""
