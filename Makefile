@@ -3,10 +3,10 @@ PYTHON := .venv/bin/python
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check bench lock clean
+.PHONY: help setup demo start test check bench bench-peers lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
 setup: ## make .venv with Python 3.13 and the pinned requirements
 	@sh scripts/setup.sh
@@ -28,6 +28,10 @@ check: setup ## lint, types and the architecture test
 
 bench: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
 	@$(PYTHON) -m bench.scheduler $(BENCH_ARGS)
+
+bench-peers: setup ## measure the scheduler beside DBOS and LangGraph (minutes)
+	@sh scripts/bench-peers.sh
+	@$(PYTHON) -m bench.peers $(BENCH_ARGS)
 
 lock: ## compile requirements-dev.in into requirements-dev.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.13 --no-annotate --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt

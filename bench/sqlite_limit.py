@@ -1,37 +1,34 @@
-"""The limit: bare SQLite commits with a flush to disk, one for each step or for all that is ready.
-
-Run: python -m bench.sqlite_limit
-"""
+"""The limit: bare SQLite commits with a flush to disk, for each step or for all that is ready."""
 
 import sqlite3
-import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+from bench.loads import Figures, Load
 
-def commits(folder: Path, groups: int, rows: int) -> float:
-    """Return the seconds that `groups` commits of `rows` small rows each take."""
-    connection = sqlite3.connect(folder / f"{groups}-{rows}.db", isolation_level=None)
+
+def commits(folder: Path, sizes: Iterable[int]) -> float:
+    """Return the seconds that commits of these many small rows each take together."""
+    path = folder / "limit.db"
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE steps (result TEXT)")
     began = time.perf_counter()
-    for _ in range(groups):
+    for size in sizes:
         connection.execute("BEGIN")
-        connection.executemany("INSERT INTO steps VALUES (?)", [("x" * 100,)] * rows)
+        connection.executemany("INSERT INTO steps VALUES (?)", [("x" * 100,)] * size)
         connection.execute("COMMIT")
     seconds = time.perf_counter() - began
     connection.close()
+    path.unlink()
     return seconds
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        for steps in (3, 101, 1001):
-            single = commits(Path(folder), steps, 1) * 1000
-            grouped = commits(Path(folder), 2, steps) * 1000
-            print(f"{steps} steps: one commit each {single:.1f} ms, two groups {grouped:.1f} ms")
-
-
-if __name__ == "__main__":
-    main()
+def limit(load: Load, folder: Path, *, grouped: bool) -> Figures:
+    """The figures of a load that did nothing but record its steps."""
+    if load.milliseconds:
+        return {}  # its limit is the time of its steps
+    sizes = list(load.groups()) if grouped else [1] * (load.steps * load.count)
+    return load.figures([commits(folder, sizes) for _ in range(load.times)])
