@@ -121,6 +121,7 @@ def scheduler(
     """Run a Durable Task scheduler alone, with its dashboard."""
     from local_runtime.processes.scheduler_process import SchedulerProcess
     from local_runtime.scheduler.service.server import SchedulerSettings
+    from local_runtime.scheduler.transport.completion_loop import CompletionLoop
 
     _set_up(verbose)
     retention = _retention(retention_days)
@@ -134,7 +135,7 @@ def scheduler(
             logger.info("dashboard at http://localhost:%s", facts["dashboard_port"])
         logger.info("data in %s; stop with Ctrl-C", settings.data)
 
-    run_part(process.serve, announce)
+    run_part(process.serve, announce, CompletionLoop)
 
 
 @app.command()

@@ -31,19 +31,24 @@ _ORPHAN_SECONDS = 5.0
 logger = logging.getLogger("local_runtime")
 
 
-def run_part(serve: Serve, announce: Ready) -> None:
+def run_part(
+    serve: Serve,
+    announce: Ready,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """Run a part until it is told to stop, and end the process with status 0.
 
     Args:
         serve: Runs the part; it gets a function to call once it is ready and an event that ends it.
         announce: Tells a person that the part is ready, when no supervisor waits for it.
+        loop_factory: Makes the event loop, where it is not to be the usual one.
 
     Raises:
         StartupError: The part cannot start, and no supervisor is there to say so.
     """
     parent = _Parent.adopt(os.environ)
     try:
-        asyncio.run(_serve(serve, announce, parent))
+        asyncio.run(_serve(serve, announce, parent), loop_factory=loop_factory)
     except StartupError as error:
         if parent is None:
             raise

@@ -1,11 +1,9 @@
 """What one gRPC call knows: its task hub; and how errors become status codes."""
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
 
-import grpc.aio
+import grpc
 from google.protobuf.message import DecodeError, Message
 
 from local_runtime.errors import StartupError
@@ -16,9 +14,7 @@ from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubNa
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.writer import StorageUnavailable
-
-type Context = grpc.aio.ServicerContext[Any, Any]
-
+from local_runtime.scheduler.transport.rpc_server import Answer, Call
 
 _MAX_DETAILS = 2000  # bytes of an error's message
 
@@ -40,30 +36,27 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
 }
 
 
-def _hub_name(context: Context) -> str:
+def _hub_name(call: Call) -> str:
     """Return the name of the task hub that a call's metadata gives."""
-    for key, value in context.invocation_metadata() or ():
+    for key, value in call.metadata:
         if key == "taskhub":
             return value if isinstance(value, str) else value.decode("latin-1")
     return DEFAULT_HUB
 
 
-async def refuse(context: Context, error: Exception) -> NoReturn:
+def _refuse(call: Call, error: Exception) -> None:
     """End a call with the status code that says whose fault it is; unknown errors are raised."""
     if isinstance(error, sqlite3.Error):
-        await context.abort(
-            grpc.StatusCode.UNAVAILABLE, f"the task hub's file could not be read: {error}"
-        )
+        call.end(grpc.StatusCode.UNAVAILABLE, f"the task hub's file could not be read: {error}")
+        return
     code = _CODES.get(type(error))
     if code is None:
         raise error
     # It travels as a header, percent-encoded: a longer one would be refused in its turn.
-    await context.abort(code, str(error).encode()[:_MAX_DETAILS].decode(errors="ignore"))
-    raise AssertionError("abort always raises")
+    call.end(code, str(error).encode()[:_MAX_DETAILS].decode(errors="ignore"))
 
 
 def _parsed[Request: Message](data: bytes, kind: type[Request]) -> Request:
-    """Read a request here, and not in gRPC, which would report bytes that are none as a crash."""
     try:
         return kind.FromString(data)
     except DecodeError as error:
@@ -72,48 +65,47 @@ def _parsed[Request: Message](data: bytes, kind: type[Request]) -> Request:
 
 def unary[Request: Message, Response: Message](
     hubs: Hubs, handle: Callable[[Hub, Request], Awaitable[Response]], kind: type[Request]
-) -> Callable[[bytes, Context], Awaitable[Response]]:
-    """Make a gRPC handler of a function that works on one hub."""
+) -> Answer:
+    """Make the answer to a call of a function that works on one hub."""
 
-    async def call(data: bytes, context: Context) -> Response:
+    async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            return await handle(await hubs.use(_hub_name(context)), request)
+            response = await handle(await hubs.use(_hub_name(call)), request)
         except Exception as error:
-            await refuse(context, error)
+            _refuse(call, error)
+        else:
+            call.reply(response.SerializeToString())
 
-    return call
+    return answer
 
 
 def hub_unary[Request: Message, Response: Message](
     hubs: Hubs, handle: Callable[[Hubs, str, Request], Awaitable[Response]], kind: type[Request]
-) -> Callable[[bytes, Context], Awaitable[Response]]:
-    """Make a gRPC handler of a function that works on the hubs themselves, and on one by name."""
+) -> Answer:
+    """Make the answer of a function that works on the hubs themselves, and on one by name."""
 
-    async def call(data: bytes, context: Context) -> Response:
+    async def answer(call: Call, data: bytes) -> None:
         try:
-            return await handle(hubs, _hub_name(context), _parsed(data, kind))
+            response = await handle(hubs, _hub_name(call), _parsed(data, kind))
         except Exception as error:
-            await refuse(context, error)
+            _refuse(call, error)
+        else:
+            call.reply(response.SerializeToString())
 
-    return call
+    return answer
 
 
 def streaming[Request: Message](
-    hubs: Hubs,
-    handle: Callable[[Hub, Request, Callable[[Any], Awaitable[None]]], Awaitable[None]],
-    kind: type[Request],
-) -> Callable[[bytes, Context], Awaitable[None]]:
-    """Make a gRPC handler of a function that writes a stream of answers from one hub."""
+    hubs: Hubs, handle: Callable[[Hub, Request, Call], Awaitable[None]], kind: type[Request]
+) -> Answer:
+    """Make the answer of a function that sends a stream of messages from one hub."""
 
-    async def call(data: bytes, context: Context) -> None:
+    async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            await handle(await hubs.use(_hub_name(context)), request, context.write)
-        except grpc.aio.InternalError:
-            # The client went away just as something was written to it: nobody is there to answer.
-            raise asyncio.CancelledError from None
+            await handle(await hubs.use(_hub_name(call)), request, call)
         except Exception as error:
-            await refuse(context, error)
+            _refuse(call, error)
 
-    return call
+    return answer

@@ -1,7 +1,7 @@
 """RPCs of clients about many instances: query, purge, history."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import BoolValue
@@ -14,6 +14,7 @@ from local_runtime.scheduler.storage import history, queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound
 from local_runtime.scheduler.storage.purge import purge, purge_matching
 from local_runtime.scheduler.storage.queries import InstanceFilter
+from local_runtime.scheduler.transport.rpc_server import Call
 
 _DEFAULT_IDS = 100
 _MAX_IDS = 10_000
@@ -161,9 +162,7 @@ def _purged(count: int, *, complete: bool) -> pb.PurgeInstancesResponse:
 
 
 async def stream_history(
-    hub: Hub,
-    request: pb.StreamInstanceHistoryRequest,
-    write: Callable[[pb.HistoryChunk], Awaitable[None]],
+    hub: Hub, request: pb.StreamInstanceHistoryRequest, call: Call
 ) -> None:
     """StreamInstanceHistory: write the committed history, in chunks.
 
@@ -183,7 +182,8 @@ async def stream_history(
         )
     for turn in await hub.reader.read(lambda c: history.read_turns(c, instance_id)):
         for chunk in _chunks(turn):
-            await write(pb.HistoryChunk(events=chunk))
+            call.send(pb.HistoryChunk(events=chunk).SerializeToString())
+            await call.drained()
 
 
 def _chunks(turn: list[pb.HistoryEvent]) -> Iterator[list[pb.HistoryEvent]]:

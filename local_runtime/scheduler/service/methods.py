@@ -17,7 +17,7 @@ from local_runtime.scheduler.service import (
 
 type Unary = Callable[[Any, Any], Awaitable[Message]]
 type OnHubs = Callable[[Any, str, Any], Awaitable[Message]]
-type Stream = Callable[[Any, Any, Callable[[Any], Awaitable[None]]], Awaitable[None]]
+type Stream = Callable[[Any, Any, Any], Awaitable[None]]
 
 UNARY: dict[str, tuple[Unary, type[Message]]] = {
     "Hello": (worker_calls.hello, Empty),

@@ -6,10 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-import grpc.aio
-from google.protobuf.message import Message
 
 from local_runtime.clock import SystemClock
 from local_runtime.errors import StartupError
@@ -18,6 +14,7 @@ from local_runtime.scheduler.service.calls import hub_unary, streaming, unary
 from local_runtime.scheduler.service.hubs import Hubs
 from local_runtime.scheduler.service.methods import ON_HUBS, STREAMS, UNARY
 from local_runtime.scheduler.storage.database import Durability
+from local_runtime.scheduler.transport.rpc_server import Answer, RpcServer
 
 logger = logging.getLogger("local_runtime.scheduler")
 
@@ -70,19 +67,16 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
     Raises:
         StartupError: the port cannot be used.
     """
-    server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(_SERVICE, _handlers(hubs)),)
-    )
+    server = RpcServer(_OPTIONS, _answers(hubs))
     try:
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+        bound = server.listen(port)
     except RuntimeError as error:
         raise StartupError(
             f"port {port} on 127.0.0.1 is in use, so the scheduler cannot listen there. "
             "Stop the program that uses it, or choose another port with --scheduler-port "
             "(--grpc-port for the scheduler alone)."
         ) from error
-    await server.start()
+    server.start()
     try:
         ready({"grpc_port": bound})
         await stop.wait()
@@ -91,29 +85,8 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
         await server.stop(grace=0.5)
 
 
-def _handlers(hubs: Hubs) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
-    # Requests are read by the handlers. The ignored arguments are handlers of grpc.aio's shape,
-    # which the stubs do not know.
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        name: grpc.unary_unary_rpc_method_handler(
-            unary(hubs, handle, request),  # pyright: ignore[reportArgumentType]
-            response_serializer=_to_bytes,
-        )
-        for name, (handle, request) in UNARY.items()
-    }
-    for name, (handle, request) in ON_HUBS.items():
-        handlers[name] = grpc.unary_unary_rpc_method_handler(
-            hub_unary(hubs, handle, request),  # pyright: ignore[reportArgumentType]
-            response_serializer=_to_bytes,
-        )
-    for name, (handle, request) in STREAMS.items():
-        handlers[name] = grpc.unary_stream_rpc_method_handler(
-            streaming(hubs, handle, request),  # pyright: ignore[reportArgumentType]
-            response_serializer=_to_bytes,
-        )
-    return handlers
-
-
-def _to_bytes(message: Message | bytes) -> bytes:
-    # Work items come as bytes already: see storage/wire.py.
-    return message if isinstance(message, bytes) else message.SerializeToString()
+def _answers(hubs: Hubs) -> dict[str, Answer]:
+    answers = {name: unary(hubs, handle, kind) for name, (handle, kind) in UNARY.items()}
+    answers |= {name: hub_unary(hubs, handle, kind) for name, (handle, kind) in ON_HUBS.items()}
+    answers |= {name: streaming(hubs, handle, kind) for name, (handle, kind) in STREAMS.items()}
+    return {f"/{_SERVICE}/{name}": answer for name, answer in answers.items()}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -27,12 +27,12 @@ class WorkerStream:
     A limit of 0 means no limit, as clients that leave a limit unset expect.
     """
 
-    def __init__(self, request: pb.GetWorkItemsRequest) -> None:
+    def __init__(self, request: pb.GetWorkItemsRequest, send: Callable[[bytes], None]) -> None:
         self.held: Counter[Kind] = Counter()
-        self.ended = False
+        self.send = send  # a serialized WorkItem, to the worker
+        self._ended = asyncio.Event()
         # Such a worker asks for the history of each turn on a stream of its own.
         self.streams_history = pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._limits = {
             Kind.ORCHESTRATION: min(
                 request.maxConcurrentOrchestrationWorkItems or MAX_TURNS, MAX_TURNS
@@ -65,26 +65,17 @@ class WorkerStream:
         versions = self._filters[kind].get(name.lower())
         return versions is not None and (not versions or (version or "") in versions)
 
-    def send(self, item: bytes) -> None:
-        """Queue a serialized WorkItem for the worker."""
-        self._outgoing.put_nowait(item)
-
     def end(self) -> None:
         """Let the stream end, whatever is still queued."""
-        self.ended = True
-        self._outgoing.put_nowait(b"")  # wakes who waits for an item
+        self._ended.set()
 
-    async def next_item(self, patience: float) -> bytes | None:
-        """Return the next item for the worker, or None when none came for `patience` seconds."""
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for the stream's end for so many seconds; whether it has come."""
         try:
-            return self._outgoing.get_nowait()
-        except asyncio.QueueEmpty:
-            pass
-        try:
-            async with asyncio.timeout(patience):
-                return await self._outgoing.get()
+            async with asyncio.timeout(seconds):
+                return await self._ended.wait()
         except TimeoutError:
-            return None
+            return False
 
 
 def room_for(streams: Iterable[WorkerStream], kind: Kind) -> int | None:

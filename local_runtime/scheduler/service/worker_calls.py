@@ -17,6 +17,7 @@ from local_runtime.scheduler.storage import activities, entities, turns
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
+from local_runtime.scheduler.transport.rpc_server import Call
 
 logger = logging.getLogger("local_runtime.scheduler")
 
@@ -31,24 +32,22 @@ async def hello(hub: Hub, request: Empty) -> Empty:
     return Empty()
 
 
-async def get_work_items(
-    hub: Hub, request: pb.GetWorkItemsRequest, write: Callable[[bytes], Awaitable[None]]
-) -> None:
-    """GetWorkItems: write work items to one worker until its stream breaks or the hub is gone."""
-    stream = WorkerStream(request)
-    await write(_PING)  # tells a waiting worker at once that it is connected
+async def get_work_items(hub: Hub, request: pb.GetWorkItemsRequest, call: Call) -> None:
+    """GetWorkItems: send work items to one worker until its stream breaks or the hub is gone."""
+    stream = WorkerStream(request, lambda item: call.send(item, _item_sent))
+    call.send(_PING)  # tells a waiting worker at once that it is connected
     hub.dispatcher.connect(stream)
     logger.info("task hub %s: a worker connected", hub.name)
     try:
-        while True:
-            item = await stream.next_item(PING_SECONDS)
-            if stream.ended:
-                return
-            await write(item if item is not None else _PING)
-            faults.reach("work_item.sent")
+        while not await stream.ends_within(PING_SECONDS):
+            call.send(_PING)
     finally:
         hub.dispatcher.disconnect(stream)
         logger.info("task hub %s: a worker's stream ended", hub.name)
+
+
+def _item_sent() -> None:
+    faults.reach("work_item.sent")
 
 
 async def complete_turn(hub: Hub, response: pb.OrchestratorResponse) -> pb.CompleteTaskResponse:

@@ -24,7 +24,7 @@ logger = logging.getLogger("local_runtime.scheduler")
 type Step[T] = Callable[[Transaction], T]
 
 # Under load, how long a group gathers at the least: a flush for each step would be dear.
-_GATHER_SECONDS = 0.001
+_GATHER_SECONDS = 0.0
 _TRIAL_SECONDS = 1.0  # between two looks whether a failing disk takes writes again
 _TRIAL_BYTES = 262_144  # about what a busy moment writes
 _MAX_GROUP = 500  # steps in one transaction: bounds how long the first of them waits
