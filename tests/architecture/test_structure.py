@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "local_runtime.errors",
         "local_runtime.faults",
     ],
+    "local_runtime.scheduler.transport": ["local_runtime.scheduler.transport"],
     "local_runtime.scheduler.service": [
         "local_runtime.scheduler",
         "local_runtime.clock",

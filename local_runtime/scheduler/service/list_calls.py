@@ -161,9 +161,7 @@ def _purged(count: int, *, complete: bool) -> pb.PurgeInstancesResponse:
     )
 
 
-async def stream_history(
-    hub: Hub, request: pb.StreamInstanceHistoryRequest, call: Call
-) -> None:
+async def stream_history(hub: Hub, request: pb.StreamInstanceHistoryRequest, call: Call) -> None:
     """StreamInstanceHistory: write the committed history, in chunks.
 
     It is also what belongs to a turn that a worker holds: nothing is added to it meanwhile.

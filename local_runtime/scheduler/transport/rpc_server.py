@@ -150,7 +150,11 @@ class RpcServer:
         """Take no more calls, and cut those that have not ended after so many seconds."""
         self._is_stopping = True
         ended: asyncio.Future[None] = self._loop.create_future()
-        self._server.shutdown(self._queue, lambda _: ended.set_result(None))
+
+        def all_ended(event: object) -> None:
+            ended.set_result(None)
+
+        self._server.shutdown(self._queue, all_ended)
         await asyncio.wait({ended}, timeout=grace)
         if not ended.done():
             self._server.cancel_all_calls()
