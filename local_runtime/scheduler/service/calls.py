@@ -78,7 +78,9 @@ def unary[Request: Message, Response: Message](
     async def call(data: bytes, context: Context) -> Response:
         try:
             request = _parsed(data, kind)
-            return await handle(await hubs.use(_hub_name(context)), request)
+            hub = await hubs.use(_hub_name(context))
+            hub.sizes.look_at_request(request, len(data))
+            return await handle(hub, request)
         except Exception as error:
             await refuse(context, error)
 
