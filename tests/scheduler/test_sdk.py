@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from durabletask import client, entities, task
+from durabletask import client, entities, task, worker
 
 from local_runtime.clock import SystemClock
 
@@ -183,3 +183,23 @@ async def test_entities_are_queried_by_name_with_their_state(sdk: Sdk) -> None:
     query = client.EntityQuery(instance_id_starts_with="Basket@", include_state=True, page_size=1)
     found = await sdk.client.get_all_entities(query)
     assert sorted((e.id.key, e.get_state(int)) for e in found) == [("a", 7), ("b", 7)]
+
+
+async def test_a_worker_that_fails_other_versions_says_so_in_the_failure(sdk: Sdk) -> None:
+    def versioned(context: task.OrchestrationContext, _: None):
+        return context.version
+
+    sdk.worker.use_versioning(
+        worker.VersioningOptions(
+            "1.0.0",
+            match_strategy=worker.VersionMatchStrategy.STRICT,
+            failure_strategy=worker.VersionFailureStrategy.FAIL,
+        )
+    )
+    sdk.has(versioned)
+    right = await sdk.client.schedule_new_orchestration(versioned, version="1.0.0")
+    assert (await sdk.finished(right)).get_output() == "1.0.0"
+    wrong = await sdk.client.schedule_new_orchestration(versioned, version="2.0.0")
+    state = await sdk.finished(wrong)
+    assert state.failure_details is not None
+    assert state.failure_details.error_type == "VersionMismatch"
