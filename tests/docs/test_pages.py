@@ -1,5 +1,6 @@
 """The pages say what is built: names in them are those of the code, and links lead somewhere."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -25,6 +26,27 @@ def test_scheduler_page_lists_every_method_of_the_protocol() -> None:
     page = (ROOT / "docs" / "scheduler.md").read_text()
     assert {*UNARY, *STREAMS, *ON_HUBS} == methods
     assert set(re.findall(r"`(\w+)`", page)) & methods == methods
+
+
+def test_tests_named_in_the_contract_are_there() -> None:
+    page = (ROOT / "docs" / "scheduler-contract.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 100
+    there = {path: functions(ROOT / path) for path in {path for path, _ in named}}
+    assert [f"{path}::{name}" for path, name in named if name not in there[path]] == []
+
+
+def functions(path: Path) -> set[str]:
+    """The names of the functions of a module."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)}
+
+
+def test_each_row_of_the_contract_names_a_test() -> None:
+    page = (ROOT / "docs" / "scheduler-contract.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row != "| what holds | test |"]
+    assert [row for row in rows if "::test_" not in row] == []
 
 
 def test_agents_page_names_all_that_the_library_exports() -> None:

@@ -1,12 +1,8 @@
 """The Python SDK's own client and worker against the scheduler."""
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -15,45 +11,13 @@ from durabletask import client, entities, task, worker
 from local_runtime.clock import SystemClock
 
 from .conftest import running
-
-
-class Sdk:
-    """A worker with some functions, and a client."""
-
-    def __init__(self, address: str) -> None:
-        quiet = logging.getLogger("tests.sdk")
-        self.worker = worker.TaskHubGrpcWorker(host_address=address, logger=quiet)
-        self.client = client.AsyncTaskHubGrpcClient(host_address=address, logger=quiet)
-
-    def has(self, *functions: Callable[..., Any]) -> None:
-        for function in functions:
-            parameters = function.__code__.co_varnames
-            if function.__name__.startswith("do_"):
-                self.worker.add_activity(function)
-            elif parameters[0] == "entity":
-                self.worker.add_entity(function)
-            else:
-                self.worker.add_orchestrator(function)
-        self.worker.start()
-
-    async def run(self, function: Callable[..., Any], given: Any = None) -> Any:
-        instance_id = await self.client.schedule_new_orchestration(function, input=given)
-        return await self.finished(instance_id)
-
-    async def finished(self, instance_id: str) -> client.OrchestrationState:
-        state = await self.client.wait_for_orchestration_completion(instance_id, timeout=20)
-        assert state is not None
-        return state
+from .sdk import Sdk, connected
 
 
 @pytest.fixture
 async def sdk(tmp_path: Path) -> AsyncIterator[Sdk]:
-    async with running(tmp_path / "data", SystemClock()) as address:
-        found = Sdk(address)
+    async with running(tmp_path / "data", SystemClock()) as address, connected(address) as found:
         yield found
-        await asyncio.to_thread(found.worker.stop)
-        with contextlib.suppress(Exception):
-            await found.client.close()
 
 
 def do_double(_: task.ActivityContext, number: int) -> int:
@@ -219,3 +183,23 @@ async def test_entities_are_queried_by_name_with_their_state(sdk: Sdk) -> None:
     query = client.EntityQuery(instance_id_starts_with="Basket@", include_state=True, page_size=1)
     found = await sdk.client.get_all_entities(query)
     assert sorted((e.id.key, e.get_state(int)) for e in found) == [("a", 7), ("b", 7)]
+
+
+async def test_a_worker_that_fails_other_versions_says_so_in_the_failure(sdk: Sdk) -> None:
+    def versioned(context: task.OrchestrationContext, _: None):
+        return context.version
+
+    sdk.worker.use_versioning(
+        worker.VersioningOptions(
+            "1.0.0",
+            match_strategy=worker.VersionMatchStrategy.STRICT,
+            failure_strategy=worker.VersionFailureStrategy.FAIL,
+        )
+    )
+    sdk.has(versioned)
+    right = await sdk.client.schedule_new_orchestration(versioned, version="1.0.0")
+    assert (await sdk.finished(right)).get_output() == "1.0.0"
+    wrong = await sdk.client.schedule_new_orchestration(versioned, version="2.0.0")
+    state = await sdk.finished(wrong)
+    assert state.failure_details is not None
+    assert state.failure_details.error_type == "VersionMismatch"

@@ -206,6 +206,8 @@ def _end(
             started.input.value = action.result.value
         if action.HasField("newVersion"):
             started.version.value = action.newVersion.value
+        for name, value in action.tags.items():
+            started.tags[name] = value
         return Continuation(started, list(action.carryoverEvents))
     status = from_proto(action.orchestrationStatus)
     if status is None or not status.is_terminal:

@@ -71,7 +71,9 @@ def unary[Request: Message, Response: Message](
     async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            response = await handle(await hubs.use(_hub_name(call)), request)
+            hub = await hubs.use(_hub_name(call))
+            hub.sizes.look_at_request(request, len(data))
+            response = await handle(hub, request)
         except Exception as error:
             _refuse(call, error)
         else:

@@ -7,9 +7,10 @@ would block its instance until it ran out, whereas everything unleased is simply
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from local_runtime.scheduler.service.given_back import GivenBack
 from local_runtime.scheduler.service.leases import Lease, Leases, Work
 from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
 from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
@@ -53,6 +54,7 @@ class Dispatcher:
         self._again: set[str] = set()  # busy ones that got another message meanwhile
         self._loading = 0  # entities whose batches are being put together
         self._leases = Leases(new_token)
+        self._given_back = GivenBack()
         self._closed = False
 
     # -- what changes the picture ----------------------------------------------------------------
@@ -84,6 +86,7 @@ class Dispatcher:
     def disconnect(self, stream: WorkerStream) -> None:
         """A worker is gone: what it held is ready for another one at once."""
         self._streams.remove(stream)
+        self._given_back.drop_stream(stream)
         lost = self._leases.of_stream(stream)
         for lease in lost:
             self._leases.end(lease)
@@ -108,13 +111,15 @@ class Dispatcher:
 
     def release(self, lease: Lease) -> None:
         """The completion of a taken lease is on disk: its target may be handed out again."""
+        self._given_back.done(lease)
         if lease.kind is not Kind.ACTIVITY:
             self._free(lease.target_id)
         self.pump()
 
     def abandon(self, lease: Lease) -> None:
-        """Give back work of a taken lease: it is handed out again after a moment."""
-        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_and_pump, lease)
+        """Give back work of a taken lease: after a moment it goes to another worker if it can."""
+        self._given_back.add(lease)
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_later, lease)
         self.pump()
 
     def close(self) -> None:
@@ -149,7 +154,8 @@ class Dispatcher:
             while queue and self._has_room(kind):
                 self._load(kind, queue.take())
         while task := self._tasks.take(partial(self._wants, Kind.ACTIVITY)):
-            stream = self._choose(Kind.ACTIVITY, task.name, task.version)
+            avoiding = self._given_back.by(task.instance_id, task)
+            stream = self._choose(Kind.ACTIVITY, task.name, task.version, avoiding)
             if stream is not None:
                 self._lease(Kind.ACTIVITY, task.instance_id, task, stream)
 
@@ -191,7 +197,7 @@ class Dispatcher:
             self._free(target_id)
             return
         version = work.version if isinstance(work, Turn) else None
-        stream = self._choose(kind, work.name, version)
+        stream = self._choose(kind, work.name, version, self._given_back.by(target_id, work))
         if stream is not None:
             self._lease(kind, target_id, work, stream)
         else:
@@ -205,8 +211,10 @@ class Dispatcher:
             logger.error("%s: its work could not be put together: %s", target_id, error)
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._free_again, target_id)
 
-    def _choose(self, kind: Kind, name: str, version: str | None) -> WorkerStream | None:
-        return least_loaded(self._streams, kind, name, version)
+    def _choose(
+        self, kind: Kind, name: str, version: str | None, avoiding: Sequence[WorkerStream] = ()
+    ) -> WorkerStream | None:
+        return least_loaded(self._streams, kind, name, version, avoiding)
 
     def _lease(self, kind: Kind, target_id: str, work: Work, stream: WorkerStream) -> None:
         lease = self._leases.propose(kind, target_id, work, stream)
@@ -238,8 +246,10 @@ class Dispatcher:
             self._again.add(lease.target_id)
             self._free(lease.target_id)
 
-    def _return_and_pump(self, lease: Lease) -> None:
-        self._return(lease)
+    def _return_later(self, lease: Lease) -> None:
+        # An activity whose instance has ended meanwhile must not run any more.
+        if lease.kind is not Kind.ACTIVITY or not self._given_back.is_void(lease):
+            self._return(lease)
         self.pump()
 
     def _free_again(self, target_id: str) -> None:
@@ -263,6 +273,7 @@ class Dispatcher:
     def _revoke(self, target_id: str) -> None:
         """Void whatever is queued or leased for a target that ended or was deleted."""
         self._tasks.drop_instance(target_id)
+        self._given_back.drop_target(target_id)
         for queue in self._targets.values():
             queue.drop(target_id)
         for lease in self._leases.of_target(target_id):

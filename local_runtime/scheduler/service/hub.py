@@ -13,6 +13,7 @@ from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.dispatcher import Dispatcher
 from local_runtime.scheduler.service.housekeeping import Housekeeping
+from local_runtime.scheduler.service.size_warnings import SizeWarnings
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
 from local_runtime.scheduler.storage import activities, messages, turns
@@ -46,6 +47,7 @@ class Hub:
         self.reader = reader
         self.waiters = Waiters()
         self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
+        self.sizes = SizeWarnings(self.dispatcher.leased)
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
         # Lists and histories are read by `reader`.
         self.view = view
@@ -91,7 +93,10 @@ class Hub:
         return hub
 
     def _read_turn(self, instance_id: str) -> Turn | None:
-        return turns.load(self.view, micros(self._clock.now()), instance_id)
+        turn = turns.load(self.view, micros(self._clock.now()), instance_id)
+        if turn is not None:
+            self.sizes.look_at_turn(turn)
+        return turn
 
     def committed(self, effects: Effects) -> None:
         """Let the world see what is now on disk."""
@@ -100,6 +105,7 @@ class Hub:
                 logger.info("%s: %s", target_id, shown(text % values))
         if effects.due_at is not None and self._timers is not None:
             self._timers.added(effects.due_at)
+        self.sizes.look_at_entities(effects.ready)
         self.waiters.wake(effects.changed)
         self.dispatcher.add(effects)
 

@@ -12,6 +12,7 @@ from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.storage import history, queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound
+from local_runtime.scheduler.storage.messages import is_entity
 from local_runtime.scheduler.storage.purge import purge, purge_matching
 from local_runtime.scheduler.storage.queries import InstanceFilter
 from local_runtime.scheduler.transport.rpc_server import Call
@@ -111,15 +112,23 @@ async def purge_instances(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.Pur
 async def _purge(hub: Hub, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
     match request.WhichOneof("request"):
         case "instanceId":
-            deleted = await _purge_ids(hub, [request.instanceId], recursive=request.recursive)
+            ids = [request.instanceId]
+            deleted = await _purge_ids(hub, _meant(request, ids), recursive=request.recursive)
         case "instanceBatch":
             ids = list(request.instanceBatch.instanceIds)
-            deleted = await _purge_ids(hub, ids, recursive=request.recursive)
+            deleted = await _purge_ids(hub, _meant(request, ids), recursive=request.recursive)
         case "purgeInstanceFilter":
             return await _purge_filtered(hub, request.purgeInstanceFilter)
         case _:
             raise InvalidRequest("the request names neither an instance, nor several, nor a filter")
     return pb.PurgeInstancesResponse(deletedInstanceCount=deleted, isComplete=BoolValue(value=True))
+
+
+def _meant(request: pb.PurgeInstancesRequest, ids: list[str]) -> list[str]:
+    """Leave entities out where a request says that it is about orchestrations."""
+    if not request.isOrchestration:
+        return ids
+    return [instance_id for instance_id in ids if not is_entity(instance_id)]
 
 
 async def _purge_ids(hub: Hub, ids: list[str], *, recursive: bool) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -90,17 +90,24 @@ def room_for(streams: Iterable[WorkerStream], kind: Kind) -> int | None:
 
 
 def least_loaded(
-    streams: Iterable[WorkerStream], kind: Kind, name: str, version: str | None
+    streams: Iterable[WorkerStream],
+    kind: Kind,
+    name: str,
+    version: str | None,
+    avoiding: Sequence[WorkerStream] = (),
 ) -> WorkerStream | None:
-    """Return the least loaded worker that has room and wants the item."""
+    """Return the least loaded worker that has room and wants the item.
+
+    One of those to be avoided is returned only when there is no other: the first of them.
+    """
     best: WorkerStream | None = None
+    best_rank = (0, 0)
     for stream in streams:
-        if (
-            stream.free(kind) != 0
-            and stream.wants(kind, name, version)
-            and (best is None or stream.held[kind] < best.held[kind])
-        ):
-            best = stream
+        if stream.free(kind) == 0 or not stream.wants(kind, name, version):
+            continue
+        rank = (avoiding.index(stream) + 1 if stream in avoiding else 0, stream.held[kind])
+        if best is None or rank < best_rank:
+            best, best_rank = stream, rank
     return best
 
 
