@@ -236,7 +236,8 @@ class Worker:
 
 def rewound(events: list[pb.HistoryEvent]) -> pb.OrchestratorAction:
     """Clean a failed history of what failed, as the protocol wants it of a worker."""
-    (number,) = [n for n, event in enumerate(events) if event.HasField("executionRewound")]
+    number = len(events)
+    asked = events[-1].executionRewound
     failed = {event.taskFailed.taskScheduledId for event in events if event.HasField("taskFailed")}
     gone = ("taskFailed", "subOrchestrationInstanceFailed", "executionCompleted")
     kept: list[pb.HistoryEvent] = []
@@ -246,8 +247,11 @@ def rewound(events: list[pb.HistoryEvent]) -> pb.OrchestratorAction:
         kept.append(pb.HistoryEvent())
         kept[-1].CopyFrom(event)
         if event.HasField("executionStarted"):
-            again = f"rewound-{number}"
-            kept[-1].executionStarted.orchestrationInstance.executionId.value = again
+            started = kept[-1].executionStarted
+            started.orchestrationInstance.executionId.value = f"rewound-{number}"
+            if asked.HasField("parentExecutionId"):
+                parent = started.parentInstance.orchestrationInstance
+                parent.executionId.CopyFrom(asked.parentExecutionId)
     return pb.OrchestratorAction(
         id=98, rewindOrchestration=pb.RewindOrchestrationAction(newHistory=kept)
     )
