@@ -66,7 +66,8 @@ class Victim:
             with contextlib.suppress(ProcessLookupError):
                 found.kill()
             await found.wait()
-        assert not self.file.exists() or faults(self.file) == []
+        found = faults(self.file) if self.file.exists() else []
+        assert not found, found
 
     @contextlib.asynccontextmanager
     async def killed_at(
@@ -84,6 +85,14 @@ class Victim:
             async with asyncio.timeout(PATIENCE):
                 results = await asyncio.gather(*asked, return_exceptions=True)
                 yield results
+
+    async def dies_of(self, fault: str, method: str, request: object) -> None:
+        """Make a call of a scheduler that dies of it, and do not ask again."""
+        async with self.running(fault) as dying:
+            asked = asyncio.create_task(self.insist(method, request))
+            assert await asyncio.wait_for(dying.wait(), PATIENCE) == -9, f"{fault} is not reached"
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
 
     async def once(self, method: str, request: object) -> Any:
         call = getattr(self.client.stub, method)

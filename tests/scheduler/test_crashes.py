@@ -58,7 +58,7 @@ async def test_what_was_acknowledged_the_moment_before_is_there(victim: Victim) 
         await dying.wait()
     async with victim.running(), Worker(victim.client, {"wait": listener}).working():
         tell.name = "second"
-        await victim.once("RaiseEvent", tell)
+        await victim.insist("RaiseEvent", tell)
         assert (await victim.finished("wf")).output.value == "first,second"
 
 

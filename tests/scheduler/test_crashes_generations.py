@@ -32,10 +32,10 @@ async def test_a_generation_takes_every_event_along(victim: Victim, fault: str) 
     async with victim.running():
         await victim.start("wf", "counter")
         for name in EVENTS[:4]:
-            await victim.once("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name=name))
+            await victim.insist("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name=name))
     async with Worker(victim.client, {"counter": counter}).working(), victim.killed_at(fault):
         for name in EVENTS[4:]:
-            await victim.once("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name=name))
+            await victim.insist("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name=name))
         assert (await victim.finished("wf")).output.value == ",".join(EVENTS)
 
 
@@ -93,13 +93,10 @@ async def test_a_restarted_instance_runs_once_more(victim: Victim, fault: str) -
         async with victim.running():
             await victim.start("wf", "step")
             await victim.finished("wf")
-        async with victim.running(fault) as dying:
-            with pytest.raises(grpc.aio.AioRpcError):
-                await victim.once("RestartInstance", RESTART)
-            assert await dying.wait() == -9
+        await victim.dies_of(fault, "RestartInstance", RESTART)
         async with victim.running():
             if "commit.after" not in fault:  # it has not happened, and is asked for again
-                await victim.once("RestartInstance", RESTART)
+                await victim.insist("RestartInstance", RESTART)
             assert (await victim.finished("wf")).output.value == "r1"
             assert len(answers(await victim.history("wf"), "executionStarted")) == 1
     assert worker.ran["wf/1"] == 2
@@ -113,12 +110,9 @@ async def test_an_instance_is_replaced_whole_or_not(victim: Victim, fault: str) 
     new = pb.CreateInstanceRequest(instanceId="wf", name="new", orchestrationIdReusePolicy=policy)
     async with victim.running():
         await victim.start("wf", "old")
-    async with victim.running(fault) as dying:
-        with pytest.raises(grpc.aio.AioRpcError):
-            await victim.once("StartInstance", new)
-        assert await dying.wait() == -9
+    await victim.dies_of(fault, "StartInstance", new)
     async with victim.running():
-        found = await victim.once("GetInstance", pb.GetInstanceRequest(instanceId="wf"))
+        found = await victim.insist("GetInstance", pb.GetInstanceRequest(instanceId="wf"))
         expected = "new" if "commit.after" in fault else "old"
         assert found.orchestrationState.name == expected
         assert await victim.status("wf") == "PENDING"
@@ -141,10 +135,7 @@ async def test_a_family_is_terminated_whole_or_not(victim: Victim, fault: str) -
         for instance_id in ids:
             while await victim.status(instance_id) != "RUNNING":
                 pass
-    async with victim.running(fault) as dying:
-        with pytest.raises(grpc.aio.AioRpcError):
-            await victim.once("TerminateInstance", request)
-        assert await dying.wait() == -9
+    await victim.dies_of(fault, "TerminateInstance", request)
     async with victim.running():
         expected = "TERMINATED" if "commit.after" in fault else "RUNNING"
         assert {await victim.status(instance_id) for instance_id in ids} == {expected}

@@ -66,14 +66,11 @@ async def test_one_instance(victim: Victim, fault: str) -> None:
 async def test_an_instance_with_its_children(victim: Victim, fault: str) -> None:
     await prepare(victim, "parent", "wf")
     request = pb.PurgeInstancesRequest(instanceId="wf", recursive=True)
-    async with victim.running(fault) as dying:
-        with pytest.raises(Exception, match="UNAVAILABLE"):
-            await victim.once("PurgeInstances", request)
-        assert await dying.wait() == -9
+    await victim.dies_of(fault, "PurgeInstances", request)
     whole = {"live", "wf", *CHILDREN}
     assert left(victim) == ({"live"} if "commit.after" in fault else whole)
     async with victim.running():
-        await victim.once("PurgeInstances", request)
+        await victim.insist("PurgeInstances", request)
     assert left(victim) == {"live"}
 
 
