@@ -44,22 +44,26 @@ def faults(path: Path) -> list[str]:
     try:
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
             return []  # its maker died before there was anything in it
-        found = [
-            f"{what}: {row[0]!r:.80}"
-            for what, query in _IMPOSSIBLE.items()
-            for row in connection.execute(query)
-        ]
+        found = rows_that_cannot_be(connection)
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            found.append(verdict)
-        found += _inbox_faults(connection)
-        for instance_id, status, length in connection.execute(
-            "SELECT instance_id, status, history_length FROM instances"
-        ).fetchall():
-            found += _history_faults(connection, instance_id, status, length)
-        return found
+        return [*found, verdict] if verdict != "ok" else found
     finally:
         connection.close()
+
+
+def rows_that_cannot_be(connection: sqlite3.Connection) -> list[str]:
+    """Return every fault found in the rows of a hub."""
+    found = [
+        f"{what}: {row[0]!r:.80}"
+        for what, query in _IMPOSSIBLE.items()
+        for row in connection.execute(query)
+    ]
+    found += _inbox_faults(connection)
+    for instance_id, status, length in connection.execute(
+        "SELECT instance_id, status, history_length FROM instances"
+    ).fetchall():
+        found += _history_faults(connection, instance_id, status, length)
+    return found
 
 
 def _inbox_faults(connection: sqlite3.Connection) -> list[str]:
