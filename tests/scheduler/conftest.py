@@ -17,6 +17,8 @@ from local_runtime.scheduler.client import SchedulerClient
 from local_runtime.scheduler.service.hubs import Hubs
 from local_runtime.scheduler.service.server import serve_hubs
 
+from .killing import Victim
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 10.0  # seconds until a test that waits for the impossible gives up
 
@@ -213,6 +215,12 @@ async def worker(hub: Hub) -> Worker:
     found = hub.worker()
     await found.connect()
     return found
+
+
+@pytest.fixture
+async def victim(tmp_path: Path) -> AsyncIterator[Victim]:
+    async with Victim.create(tmp_path / "data") as found:
+        yield found
 
 
 class Actions:

@@ -1,165 +1,77 @@
-"""SIGKILL at every durable edge of the scheduler: one outcome, whatever was lost."""
+"""SIGKILL at every durable edge of turns and activities: one outcome, whatever was lost."""
 
-import asyncio
-import contextlib
-import os
-import socket
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import grpc
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local_runtime.scheduler.client import SchedulerClient
+from .conftest import Actions
+from .killing import Victim, Worker, answers
 
-from .conftest import Actions, text
-
-ROOT = Path(__file__).parents[2]
 STEPS = 3
 INSTANCES = [f"wf{number}" for number in range(4)]
 POINTS = ["work_item.sent", "completion.received", "turn.half", "commit.before", "commit.after"]
 
 
-class ChainWorker:
-    """Runs chains of activities until told to stop, through every loss of the scheduler."""
-
-    def __init__(self, client: SchedulerClient) -> None:
-        self.client = client
-        self.acknowledged: set[tuple[str, int]] = set()
-        self.repeated: list[tuple[str, int]] = []
-
-    async def run(self) -> None:
-        while True:
-            with contextlib.suppress(grpc.RpcError):
-                stream = self.client.stub.GetWorkItems(
-                    pb.GetWorkItemsRequest(), metadata=self.client.metadata, wait_for_ready=True
-                )
-                async for item in stream:
-                    with contextlib.suppress(grpc.RpcError):
-                        await self.answer(item)
-
-    async def answer(self, item: pb.WorkItem) -> None:
-        if item.HasField("orchestratorRequest"):
-            await self.answer_turn(item)
-        elif item.HasField("activityRequest"):
-            await self.answer_activity(item)
-
-    async def answer_turn(self, item: pb.WorkItem) -> None:
-        request = item.orchestratorRequest
-        results = [
-            event.taskCompleted.result.value
-            for event in [*request.pastEvents, *request.newEvents]
-            if event.HasField("taskCompleted")
-        ]
-        done = len(results)
-        action = (
-            Actions.task(done + 1, given=str(done))
-            if done < STEPS
-            else Actions.complete(",".join(results))
-        )
-        response = pb.OrchestratorResponse(
-            instanceId=request.instanceId, actions=[action], completionToken=item.completionToken
-        )
-        await self.client.stub.CompleteOrchestratorTask(response, metadata=self.client.metadata)
-
-    async def answer_activity(self, item: pb.WorkItem) -> None:
-        request = item.activityRequest
-        step = (request.orchestrationInstance.instanceId, request.taskId)
-        if step in self.acknowledged:
-            self.repeated.append(step)
-        response = pb.ActivityResponse(
-            instanceId=step[0],
-            taskId=step[1],
-            result=text(f"r{step[1]}"),
-            completionToken=item.completionToken,
-        )
-        await self.client.stub.CompleteActivityTask(response, metadata=self.client.metadata)
-        self.acknowledged.add(step)
+def chain(instance_id: str, events: list[pb.HistoryEvent]) -> list[pb.OrchestratorAction]:
+    results = [done.result.value for done in answers(events, "taskCompleted")]
+    if len(results) < STEPS:
+        return [Actions.task(len(results) + 1)]
+    return [Actions.complete(",".join(results))]
 
 
-@contextlib.asynccontextmanager
-async def process(data: Path, port: int, fault: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    found = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"],
-        *["--grpc-port", str(port), "--data", str(data)],
-        env={**os.environ, "LOCAL_RUNTIME_FAULT": fault},
-        cwd=ROOT,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield found
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            found.kill()
-        await found.wait()
-
-
-async def start_all(client: SchedulerClient) -> None:
-    """Start the instances, again where it is not known whether the scheduler took them."""
-    for instance_id in INSTANCES:
-        while True:
-            request = pb.CreateInstanceRequest(instanceId=instance_id, name="chain")
-            try:
-                await client.stub.StartInstance(
-                    request, metadata=client.metadata, wait_for_ready=True
-                )
-            except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
-                    continue
-            break
-
-
-async def finished(client: SchedulerClient, instance_id: str) -> pb.OrchestrationState:
-    while True:
-        with contextlib.suppress(grpc.RpcError):
-            response = await client.stub.WaitForInstanceCompletion(
-                pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True),
-                metadata=client.metadata,
-                wait_for_ready=True,
-            )
-            return response.orchestrationState
+def listener(instance_id: str, events: list[pb.HistoryEvent]) -> list[pb.OrchestratorAction]:
+    """Ends with the names of the first two events it is told."""
+    names = [raised.name for raised in answers(events, "eventRaised")]
+    return [Actions.complete(",".join(names))] if len(names) > 1 else []
 
 
 @pytest.mark.crash
 @pytest.mark.parametrize("nth", [1, 4])
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_killed_scheduler_goes_on_where_it_was(
-    tmp_path: Path, point: str, nth: int
+    victim: Victim, point: str, nth: int
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with SchedulerClient.open(f"localhost:{port}", "default") as client:
-        worker = ChainWorker(client)
-        working = asyncio.create_task(worker.run())
-        async with process(tmp_path, port, f"{point}:{nth}") as dying:
-            starting = asyncio.create_task(start_all(client))
-            assert await asyncio.wait_for(dying.wait(), 30) == -9
-        async with process(tmp_path, port, ""):
-            await asyncio.wait_for(starting, 30)
-            states = [
-                await asyncio.wait_for(finished(client, instance_id), 30)
-                for instance_id in INSTANCES
-            ]
-            histories = [await recorded(client, instance_id) for instance_id in INSTANCES]
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+    async with Worker(victim.client, {"chain": chain}).working() as worker:
+        starts = [victim.start(instance_id, "chain") for instance_id in INSTANCES]
+        async with victim.killed_at(f"{point}:{nth}", *starts):
+            states = [await victim.finished(instance_id) for instance_id in INSTANCES]
+            histories = [await victim.history(instance_id) for instance_id in INSTANCES]
     assert {state.output.value for state in states} == {"r1,r2,r3"}
-    assert all(history == {1: 1, 2: 1, 3: 1} for history in histories)
+    for events in histories:
+        done = [done.taskScheduledId for done in answers(events, "taskCompleted")]
+        assert Counter(done) == {1: 1, 2: 1, 3: 1}
     assert worker.repeated == []
 
 
-async def recorded(client: SchedulerClient, instance_id: str) -> Counter[int]:
-    stream = client.stub.StreamInstanceHistory(
-        pb.StreamInstanceHistoryRequest(instanceId=instance_id), metadata=client.metadata
-    )
-    return Counter(
-        [
-            event.taskCompleted.taskScheduledId
-            async for chunk in stream
-            for event in chunk.events
-            if event.HasField("taskCompleted")
-        ]
-    )
+@pytest.mark.crash
+async def test_what_was_acknowledged_the_moment_before_is_there(victim: Victim) -> None:
+    tell = pb.RaiseEventRequest(instanceId="wf", name="first")
+    async with victim.running() as dying:
+        await victim.once("StartInstance", pb.CreateInstanceRequest(instanceId="wf", name="wait"))
+        dying.kill()
+        await dying.wait()
+    async with victim.running() as dying:
+        assert await victim.status("wf") == "PENDING"
+        await victim.once("RaiseEvent", tell)
+        dying.kill()
+        await dying.wait()
+    async with victim.running(), Worker(victim.client, {"wait": listener}).working():
+        tell.name = "second"
+        await victim.insist("RaiseEvent", tell)
+        assert (await victim.finished("wf")).output.value == "first,second"
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("point", ["commit.before", "commit.after"])
+async def test_a_client_that_asks_again_has_started_one_instance(
+    victim: Victim, point: str
+) -> None:
+    async with (
+        Worker(victim.client, {"chain": chain}).working() as worker,
+        victim.killed_at(f"{point}:2", victim.start("wf", "chain")),
+    ):
+        assert (await victim.finished("wf")).output.value == "r1,r2,r3"
+        found = await victim.once("QueryInstances", pb.QueryInstancesRequest())
+        assert [state.instanceId for state in found.orchestrationState] == ["wf"]
+    assert worker.ran == {"wf/1": 1, "wf/2": 1, "wf/3": 1}

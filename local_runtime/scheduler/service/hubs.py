@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from local_runtime import faults
 from local_runtime.clock import Clock
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.service.hub import Hub
@@ -123,6 +124,7 @@ class Hubs:
             if hub is not None:
                 await hub.close()
             for suffix in ("", "-wal", "-shm"):
+                faults.reach("hub.delete")
                 (self._folder / f"{key}{_SUFFIX}{suffix}").unlink(missing_ok=True)
             logger.info("task hub %s: deleted", key)
         except OSError as error:

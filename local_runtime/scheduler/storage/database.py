@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
+from local_runtime import faults
 from local_runtime.errors import StartupError
 from local_runtime.scheduler.storage.schema import MIGRATIONS, SCHEMA_VERSION
 
@@ -61,10 +62,12 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
             "or start with another --data folder."
         )
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        # One script, one transaction: a crash in the middle leaves the older schema whole.
+        # One transaction: a crash in the middle leaves the older schema whole.
         connection.executescript(
-            f"BEGIN IMMEDIATE;\n{MIGRATIONS[version]}\nPRAGMA user_version = {version};\nCOMMIT;"
+            f"BEGIN IMMEDIATE;\n{MIGRATIONS[version]}\nPRAGMA user_version = {version};"
         )
+        faults.reach("migration.half")
+        connection.execute("COMMIT")
     _make_shrinkable(connection, path)
     _lay_out_log(connection)
 
@@ -97,6 +100,7 @@ def _lay_out_log(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE filler (bytes BLOB)")
     connection.execute(f"INSERT INTO filler VALUES (zeroblob({_LOG_BYTES}))")
     connection.execute("DROP TABLE filler")
+    faults.reach("log.half")
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 

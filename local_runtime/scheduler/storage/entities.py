@@ -6,6 +6,7 @@ from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime import faults
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Message
 from local_runtime.scheduler.engine.entity import (
@@ -70,6 +71,7 @@ def load(tx: Transaction, entity_id: str) -> Batch | None:
     if plan.consumed:
         messages.remove(tx, plan.consumed)
         locks.save(tx, entity_id, entity.state, plan.lock)
+        faults.reach("lock.half")
         for message in plan.messages:
             messages.send(tx, message)
     if not plan.batch:
@@ -107,6 +109,7 @@ def commit(tx: Transaction, batch: Batch, result: pb.EntityBatchResult) -> bool:
     if decision.done and not result.HasField("failureDetails"):
         state = result.entityState.value if result.HasField("entityState") else None
         locks.save(tx, batch.entity_id, state, find(tx.connection, batch.entity_id).lock)
+    faults.reach("batch.half")
     for message in decision.messages:
         messages.send(tx, message)
     for start in decision.starts:

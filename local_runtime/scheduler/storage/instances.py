@@ -7,6 +7,7 @@ from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime import faults
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Generation, Message, Outcome, Start
 from local_runtime.scheduler.engine.limits import InvalidValue, check_instance_id
@@ -156,6 +157,7 @@ def end(tx: Transaction, instance: Instance, outcome: Outcome) -> None:
         ),
     )
     drop_outstanding(tx, instance.instance_id)
+    faults.reach("end.half")
     locks.release_all(tx, instance.instance_id)
     if instance.started.HasField("parentInstance"):
         report = report_to_parent(
@@ -190,6 +192,7 @@ def drop_outstanding(tx: Transaction, instance_id: str) -> None:
 def delete(tx: Transaction, instance_id: str) -> None:
     """Delete a finished instance and its history."""
     history.clear(tx, instance_id)
+    faults.reach("delete.half")
     drop_outstanding(tx, instance_id)
     tx.connection.execute("DELETE FROM instances WHERE instance_id = ?", (instance_id,))
     tx.effects.changed[instance_id] = None

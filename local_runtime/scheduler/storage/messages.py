@@ -4,6 +4,7 @@ import sqlite3
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime import faults
 from local_runtime.scheduler.engine.decision import Message
 from local_runtime.scheduler.engine.entity import Queued
 from local_runtime.scheduler.storage.transaction import Transaction
@@ -131,6 +132,8 @@ def deliver_due(tx: Transaction, limit: int = 500) -> int | None:
     tx.connection.executemany(
         "DELETE FROM delayed WHERE delayed_key = ?", [row[:1] for row in rows]
     )
+    if rows:
+        faults.reach("delayed.half")
     for _, target_id, execution_id, event in rows:
         parsed = pb.HistoryEvent.FromString(event)
         if send(tx, Message(target_id, parsed, execution_id=execution_id)):

@@ -6,6 +6,7 @@ history cleaned of its failures (`apply`); then the orchestrator replays on that
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime import faults
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Rewind, Start
 from local_runtime.scheduler.engine.rewind import decide_rewind
@@ -64,6 +65,7 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
         activities.add(tx, instance_id, execution_id, task)
     for timer in decision.timers:
         messages.send(tx, timer)
+    faults.reach("rewind.half")
     for task_id, created in decision.children.items():
         _take_up_child(tx, kept, task_id, created, decision.reason)
     messages.put(tx, instance_id, events.orchestrator_started(tx.now))

@@ -210,6 +210,7 @@ def _begin_generation(tx: Transaction, instance: Instance, end: Continuation) ->
     locks.release_all(tx, instance_id)
     meanwhile = messages.queue(tx.connection, instance_id)
     messages.remove(tx, [position for position, _ in meanwhile])
+    faults.reach("generation.half")
     messages.put(tx, instance_id, events.execution_started(tx.now, end.started))
     for event in end.carryover:
         if _outlives_generation(event):

@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from local_runtime import faults
 from local_runtime.scheduler.storage.transaction import Transaction
 
 # Kept for what comes next: a file that shrinks and grows by turns would only cost writes. It is
@@ -21,6 +22,7 @@ def shrink(tx: Transaction) -> bool:
     if pages > 0:
         # SQLite frees a page at each row that is fetched.
         tx.connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        faults.reach("vacuum.half")
     return _free_pages(tx.connection) > _RESERVE_PAGES
 
 
