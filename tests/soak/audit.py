@@ -11,7 +11,7 @@ from local_runtime.scheduler.storage import history as stored
 from tests.scheduler.audit import faults as file_faults
 from tests.soak.history_audit import history_faults
 from tests.soak.ledger import ENDS, Instance, Ledger
-from tests.soak.patient import Patient, status
+from tests.soak.patient import Patient, judged, status
 
 # What waits for somebody, or is held: with nothing under way there is none of it.
 _OUTSTANDING = {
@@ -55,10 +55,10 @@ def outcome_faults(ledger: Ledger, states: Iterable[client.OrchestrationState]) 
             missing.discard(instance_id)
             if root.is_purged:
                 found.append(f"{instance_id} ({root.kind}) was purged and is there")
-            found += root.faults(status(state), state.get_output())
+            found += judged(root, state)
         else:
             child = Instance(instance_id, f"child of {root.kind}", root.child_ends)
-            found += child.faults(status(state), None)
+            found += judged(child, state)
     if len(strangers) > ledger.lost_restarts:
         found.append(f"nobody started {sorted(strangers)}; {ledger.lost_restarts} may be")
     return found + [f"{instance_id} is missing" for instance_id in sorted(missing)]

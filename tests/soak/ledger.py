@@ -42,14 +42,13 @@ class Instance:
     child_ends: frozenset[str] = COMPLETED
     events: dict[int, Bounds] | None = None  # by serial number, where it collects them
     in_order: bool = False
-    is_over: bool = False
     is_purged: bool = False
 
-    def faults(self, status: str, output: Any) -> list[str]:
+    def faults(self, status: str, output: Any, failure: object = None) -> list[str]:
         """Return what is wrong with the way it ended; nothing if all is well."""
         name = f"{self.instance_id} ({self.kind})"
         if status not in self.ends:
-            return [f"{name} is {status}, and not {' or '.join(sorted(self.ends))}: {output!r}"]
+            return [f"{name} is {status}, and not {' or '.join(sorted(self.ends))}: {failure}"]
         if status != "COMPLETED":
             return []
         if self.events is not None:

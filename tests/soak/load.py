@@ -50,7 +50,8 @@ class Load:
         async def whole() -> None:
             await kind(scenario)
             instance = self.ledger.instances.get(instance_id)
-            if instance is not None and chance.random() < self._purged:
+            is_faulty = any(fault.startswith(instance_id) for fault in self.ledger.faults)
+            if instance is not None and not is_faulty and chance.random() < self._purged:
                 await self._purge(instance)
 
         running = asyncio.create_task(whole())
@@ -60,7 +61,9 @@ class Load:
     async def _purge(self, instance: Instance) -> None:
         """Audit a history while it is there, then delete it with its children."""
         instance_id = instance.instance_id
-        self.ledger.faults += await history_faults_seen_by_client(self._hub, instance_id)
+        if found := await history_faults_seen_by_client(self._hub, instance_id):
+            self.ledger.faults += found
+            return
         sdk = self._hub.sdk
         await self._hub.insist(lambda: sdk.purge_orchestration(instance_id, recursive=True))
         if await self._hub.state(instance_id) is not None:

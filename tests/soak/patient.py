@@ -9,6 +9,8 @@ from typing import Any
 import grpc
 from durabletask import client, entities, grpc_options
 
+from tests.soak.ledger import Instance
+
 _OPTIONS = grpc_options.GrpcChannelOptions(
     raw_options=[
         ("grpc.use_local_subchannel_pool", 1),
@@ -107,6 +109,13 @@ class Patient:
         """The number an entity holds."""
         found = (await self.insist(lambda: self.sdk.get_entity(entity)))[0]
         return 0 if found is None else found.get_typed_state(int) or 0
+
+
+def judged(instance: Instance, state: client.OrchestrationState) -> list[str]:
+    """What is wrong with the way an instance ended."""
+    failure = state.failure_details
+    why = f"{failure.error_type}: {failure.message}" if failure is not None else None
+    return instance.faults(status(state), state.get_output(), why)
 
 
 def status(state: client.OrchestrationState) -> str:

@@ -17,7 +17,7 @@ from durabletask import entities
 from local_runtime.clock import SystemClock
 from tests.soak import ledger, workflows
 from tests.soak.ledger import Bounds, Instance, Ledger
-from tests.soak.patient import Patient, status
+from tests.soak.patient import Patient, judged, status
 
 TALLIES = [f"t{number}" for number in range(6)]
 ACCOUNTS = [f"a{number}" for number in range(5)]
@@ -43,8 +43,7 @@ class Scenario:
         if state is None:
             self.ledger.faults.append(f"{instance.instance_id} ({instance.kind}) is gone")
         else:
-            self.ledger.faults += instance.faults(status(state), state.get_output())
-        instance.is_over = True
+            self.ledger.faults += judged(instance, state)
         self.ledger.counts["finished"] += 1
 
     async def suspend_for_a_while(self) -> None:
@@ -228,7 +227,6 @@ async def restarted(run: Scenario) -> None:
         new = Instance(new_id, instance.kind, output=instance.output)
         instance.ends, instance.child_ends = ledger.FAILED, ledger.FAILED
         await run.end(run.ledger.add(new))
-        instance.is_over = True
     else:
         await run.end(instance)
 
