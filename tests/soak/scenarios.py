@@ -209,6 +209,13 @@ async def rewound(run: Scenario) -> None:
         taken=grpc.StatusCode.FAILED_PRECONDITION,
     )
     run.ledger.counts["rewound"] += 1
+    meddling = run.chance.random()
+    if meddling < 0.3:
+        await run.suspend_for_a_while()
+    elif meddling < 0.5:
+        instance.ends = instance.child_ends = ledger.TERMINATED | ledger.COMPLETED
+        await run.hub.pause(run.chance.uniform(0, 0.05))
+        await run.terminate(recursive=True)
     await run.end(instance)
 
 
