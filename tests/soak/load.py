@@ -24,12 +24,12 @@ class Load:
         self._number = 0
         self._room = asyncio.Event()
 
-    async def run(self, over: asyncio.Event, rate: float, cap: int) -> None:
-        """Start scenarios at a rate until it is over; fewer where they do not end as fast."""
+    async def run(self, rate: float, cap: int) -> None:
+        """Start scenarios at a rate until cancelled; fewer where they do not end as fast."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while not over.is_set():
-            while len(self.running) >= cap and not over.is_set():
+        while True:
+            while len(self.running) >= cap:
                 self._room.clear()
                 await self._room.wait()
             # Now and then many come at once.

@@ -98,7 +98,7 @@ async def _killing(
 
 
 async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Event) -> None:
-    running = asyncio.create_task(load.run(over, settings.rate, settings.cap))
+    running = asyncio.create_task(load.run(settings.rate, settings.cap))
     loop = asyncio.get_running_loop()
     began = loop.time()
     while (elapsed := loop.time() - began) < settings.seconds and not running.done():
@@ -106,7 +106,9 @@ async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Eve
         await asyncio.wait({running}, timeout=left)
         print(_progress(load, toll, loop.time() - began), file=sys.stderr)
     over.set()
-    await asyncio.wait_for(running, settings.patience)
+    running.cancel()  # it may wait for room, which nothing makes while the scheduler is dead
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 def _progress(load: Load, toll: Toll, elapsed: float) -> str:

@@ -213,7 +213,8 @@ async def rewound(run: Scenario) -> None:
     if meddling < 0.3:
         await run.suspend_for_a_while()
     elif meddling < 0.5:
-        instance.ends = instance.child_ends = ledger.TERMINATED | ledger.COMPLETED
+        instance.ends = ledger.TERMINATED | ledger.COMPLETED
+        instance.child_ends = ledger.ENDS  # FAILED where the rewind had not come to the child yet
         await run.hub.pause(run.chance.uniform(0, 0.05))
         await run.terminate(recursive=True)
     await run.end(instance)
