@@ -1,9 +1,10 @@
 # `make help` lists what there is. Every target sets up what it needs by itself.
 PYTHON := .venv/bin/python
 RUN_ARGS ?=
+SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check bench bench-peers lock clean
+.PHONY: help setup demo start test check soak bench bench-peers lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -25,6 +26,9 @@ check: setup ## lint, types and the architecture test
 	@.venv/bin/ruff format --check .
 	@.venv/bin/pyright
 	@$(PYTHON) -m pytest -q tests/architecture
+
+soak: setup ## half an hour of mixed load with random kills, then an audit of all histories
+	@$(PYTHON) -m tests.soak $(SOAK_ARGS)
 
 bench: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
 	@$(PYTHON) -m bench.scheduler $(BENCH_ARGS)

@@ -177,3 +177,35 @@ async def test_an_action_of_no_known_kind_is_refused_and_changes_nothing(
     again = await worker.next()
     await worker.answer_turn(again, act.complete())
     assert (await hub.wait()).output.value == '"done"'
+
+
+async def test_a_suspension_comes_in_a_turn_of_its_own(
+    hub: Hub, worker: Worker, act: Actions
+) -> None:
+    await hub.start()
+    turn = await worker.next()
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="before"))
+    await hub.call("SuspendInstance", pb.SuspendRequest(instanceId="wf"))
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="after"))
+    await worker.answer_turn(turn)
+    turn = await worker.next()
+    assert kinds(list(turn.orchestratorRequest.newEvents))[1:] == ["eventRaised"]
+    # A worker would forget what it decides behind a suspension, and decide it again.
+    await worker.answer_turn(turn, act.task(1))
+    items = [await worker.next(), await worker.next()]
+    turn = next(item for item in items if item.HasField("orchestratorRequest"))
+    assert kinds(list(turn.orchestratorRequest.newEvents))[1:] == [
+        "executionSuspended",
+        "eventRaised",
+    ]
+
+
+async def test_a_suspension_that_is_over_needs_no_turn_of_its_own(hub: Hub, worker: Worker) -> None:
+    await hub.start()
+    turn = await worker.next()
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="before"))
+    await hub.call("SuspendInstance", pb.SuspendRequest(instanceId="wf"))
+    await hub.call("ResumeInstance", pb.ResumeRequest(instanceId="wf"))
+    await worker.answer_turn(turn)
+    delivered = kinds(list((await worker.next()).orchestratorRequest.newEvents))
+    assert delivered[1:] == ["eventRaised", "executionSuspended", "executionResumed"]

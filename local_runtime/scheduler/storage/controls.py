@@ -107,10 +107,11 @@ def _record_termination(
         events.orchestrator_completed(tx.now),
         events.execution_completed(tx.now, Status.TERMINATED.to_proto(), output, None),
     ]
+    # One that is being rewound has its old end until a worker has cleaned its history.
     length = history.append(
         tx,
         instance.instance_id,
-        instance.history_length,
+        history.reopen(tx, instance.instance_id, instance.history_length),
         [event.SerializeToString() for event in new],
     )
     tx.connection.execute(

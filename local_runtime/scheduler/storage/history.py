@@ -17,6 +17,26 @@ def append(tx: Transaction, instance_id: str, length: int, new_events: list[byte
     return length + len(new_events)
 
 
+def reopen(tx: Transaction, instance_id: str, length: int) -> int:
+    """Take the end off a history that has one; return the new length."""
+    row = tx.connection.execute(
+        "SELECT first_event, events FROM history WHERE instance_id = ?"
+        " ORDER BY first_event DESC LIMIT 1",
+        (instance_id,),
+    ).fetchone()
+    if row is None:
+        return length
+    turn = pb.OrchestratorRequest.FromString(row[1])
+    if not turn.pastEvents[-1].HasField("executionCompleted"):
+        return length
+    del turn.pastEvents[-1]
+    tx.connection.execute(
+        "UPDATE history SET event_count = ?, events = ? WHERE instance_id = ? AND first_event = ?",
+        (len(turn.pastEvents), turn.SerializeToString(), instance_id, row[0]),
+    )
+    return length - 1
+
+
 def read(connection: sqlite3.Connection, instance_id: str) -> bytes:
     """Return a whole history as the bytes of an OrchestratorRequest's pastEvents."""
     rows = connection.execute(

@@ -68,7 +68,12 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
     faults.reach("rewind.half")
     for task_id, created in decision.children.items():
         _take_up_child(tx, kept, task_id, created, decision.reason)
+    # First the bare turn, in which the orchestrator replays; then what came during the rewind.
+    meanwhile = messages.queue(tx.connection, instance_id)
+    messages.remove(tx, [position for position, _ in meanwhile])
     messages.put(tx, instance_id, events.orchestrator_started(tx.now))
+    for _, event in meanwhile:
+        messages.put(tx, instance_id, pb.HistoryEvent.FromString(event))
 
 
 def _take_up_child(

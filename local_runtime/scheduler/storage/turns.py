@@ -75,6 +75,8 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
             queue = queue[1:]
         case _:
             pass
+    if instance.suspended:
+        queue = _before_suspension(queue, has_more=positions != [None])
     queue = _fitting(queue)
     positions += [position for position, _ in queue]
     delivered = [events.orchestrator_started(now).SerializeToString()]
@@ -111,6 +113,25 @@ def _fitting(queue: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         size += len(event)
         if size > _MAX_NEW_BYTES and index > 0:
             return queue[:index]
+    return queue
+
+
+def _before_suspension(
+    queue: list[tuple[int, bytes]], *, has_more: bool
+) -> list[tuple[int, bytes]]:
+    """Return what a turn takes before a suspension, which gets a turn of its own.
+
+    SDK workers set aside all that follows a suspension in a history. What they decide in the turn
+    it comes with is recorded behind it, so they would decide it again in each turn until they
+    resume; and an event behind it would be lost when the orchestrator continues as new.
+
+    Args:
+        queue: an inbox whose instance is suspended.
+        has_more: whether the turn does something without the queue.
+    """
+    for index in reversed(range(len(queue))):
+        if pb.HistoryEvent.FromString(queue[index][1]).HasField("executionSuspended"):
+            return queue[:index] if index > 0 or has_more else queue
     return queue
 
 

@@ -1,0 +1,28 @@
+"""The command line of the soak."""
+
+import argparse
+import asyncio
+import secrets
+import sys
+
+from bench.processes import free_port
+from tests.soak.report import table
+from tests.soak.run import Settings, soak
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="of load and kills")
+    parser.add_argument("--seed", type=int, default=None, help="of everything random")
+    parser.add_argument("--rate", type=float, default=15.0, help="scenarios started in a second")
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else secrets.randbelow(2**31)
+    settings = Settings(seed=seed, seconds=given.minutes * 60, rate=given.rate)
+    print(f"soak of {given.minutes:g} minutes, --seed {seed}", file=sys.stderr)
+    result = asyncio.run(soak(settings, free_port()))
+    print(table(result))
+    return 1 if result.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
