@@ -64,7 +64,8 @@ class Idle:
                 asyncio.create_task(completed(clients[number % CHANNELS], instance_id))
                 for number, instance_id in enumerate(ids)
             ]
-            one_more = (await hub.measure(ONE_MORE))["ms"]  # meanwhile the waits have arrived
+            await arrived(clients, ids[0])
+            one_more = (await hub.measure(ONE_MORE))["ms"]
             began = time.perf_counter()
             events = (
                 lambda instance_id=instance_id: hub.client.raise_orchestration_event(
@@ -94,6 +95,17 @@ async def gathered[T](calls: Iterable[Callable[[], Awaitable[T]]], at_once: int)
             return await call()
 
     return await asyncio.gather(*(one(call) for call in calls))
+
+
+async def arrived(clients: Iterable[client.AsyncTaskHubGrpcClient], known: str) -> None:
+    """Wait until the calls that were made before, in tasks of their own, are at the backend.
+
+    Calls of one connection arrive in the order they were made in, so an answer to a later one says
+    that the earlier ones are there.
+    """
+    await asyncio.sleep(0)  # the tasks begin
+    for found in clients:
+        await found.get_orchestration_state(known)
 
 
 async def first_answer(hub: Hub, known: str) -> client.AsyncTaskHubGrpcClient:

@@ -2,7 +2,7 @@
 
 Prints Markdown tables. Ours is the scheduler, a plain SDK worker and a client, each in a process of
 its own, with gRPC between them; the peers are libraries and are called in the process that runs the
-work. DBOS is measured as shipped, and with a write-ahead log and two connections.
+work. DBOS is measured as shipped, and as it is fastest on SQLite.
 
 Run: make bench-peers, or: python -m bench.peers [--runs 5] [--rows PATTERN] [--quick]
 """
@@ -47,7 +47,7 @@ async def peer_column(module: str, folder: Path, *options: str) -> AsyncIterator
             async def measure(work: Work) -> Figures:
                 if not isinstance(work, Load):
                     return {}
-                process.stdin.write(json.dumps(asdict(work)).encode() + b"\\n")
+                process.stdin.write(json.dumps(asdict(work)).encode() + b"\n")
                 return work.figures(json.loads(await answer(process)))
 
             yield measure
@@ -70,7 +70,7 @@ async def main(sections: Sequence[Section], runs: int) -> None:
         columns = {
             "durable": partial(hub_column, "durable", folder),
             "LangGraph": partial(peer_column, "langgraph_peer", folder),
-            "DBOS, WAL": partial(peer_column, "dbos_peer", folder, "--at-best"),
+            "DBOS at its best": partial(peer_column, "dbos_peer", folder, "--at-best"),
             "DBOS as shipped": partial(peer_column, "dbos_peer", folder),
         }
         found = await measured(sections, columns, runs)

@@ -8,9 +8,11 @@ with, so `pysqlite3` takes its place.
 
 Run: python -m bench.peers.dbos_peer DATABASE [--at-best]
 
-As shipped it keeps SQLite's rollback journal and a pool of connections, which wait for each other's
-locks by sleeping. At its best it has a write-ahead log and two connections: one or four
-were slower.
+As shipped it keeps SQLite's rollback journal, and up to twenty connections that wait for each
+other's locks by sleeping. At its best it has a write-ahead log, one thread for its calls of the
+database, and two connections, one of them for what it does in the background. More threads were
+slower, more connections no faster, nor were workflows and steps that are plain functions, each
+workflow in a thread of its own.
 """
 
 import asyncio
@@ -69,6 +71,7 @@ def main(database: Path, *, at_best: bool) -> None:
     config: DBOSConfig = {"name": "bench", "system_database_url": f"sqlite:///{database}"}
     if at_best:
         config["sys_db_pool_size"] = 2
+        config["max_executor_threads"] = 1
         connection = pysqlite3.connect(database)
         connection.execute("PRAGMA journal_mode = WAL")  # the file keeps it
         connection.close()

@@ -2,9 +2,9 @@
 
 `durability="sync"`: a checkpoint is on disk before the next step begins. Steps that run at the same
 time are sent (`Send`) to one node. The checkpointer is the synchronous one, which sets the journal
-mode WAL itself; SQLite's default for `synchronous` is FULL. Steps that take no time run on two
-threads, and many workflows at once run one after the other: the checkpointer has one lock, and more
-threads were slower. Steps that take time get a thread each.
+mode WAL itself; SQLite's default for `synchronous` is FULL. Steps that take no time run on one
+thread, and many workflows at once run one after the other: the checkpointer has one lock, so more
+threads were slower, as was the asynchronous checkpointer. Steps that take time get a thread each.
 Graphs are called in the process that runs them, so that there are no calls between processes.
 
 Run: python -m bench.peers.langgraph_peer DATABASE
@@ -100,7 +100,7 @@ class Graphs:
         config = {
             "configurable": {"thread_id": str(next(self._threads))},
             "recursion_limit": load.size + 10,
-            "max_concurrency": 120 if load.milliseconds else 2,
+            "max_concurrency": 120 if load.milliseconds else 1,
         }
         if load.kind == "chain":
             state = self._chain.invoke({"left": load.size}, config, durability="sync")
