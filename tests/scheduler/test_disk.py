@@ -23,7 +23,9 @@ from local_runtime.scheduler.client import SchedulerClient
 
 from .audit import faults
 from .conftest import PATIENCE, Actions, Hub, Worker
-from .test_crashes import INSTANCES, ROOT, ChainWorker, finished, recorded, start_all
+from .killing import ROOT, Victim, answers
+from .killing import Worker as FlowWorker
+from .test_crashes import INSTANCES, chain
 
 pytestmark = pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="only Linux can limit another process"
@@ -164,22 +166,24 @@ async def test_a_new_task_hub_waits_for_the_disk_too(disk: Disk) -> None:
 async def test_no_step_is_lost_or_repeated_however_often_the_disk_fails(
     tmp_path: Path, disk: Disk
 ) -> None:
-    worker = ChainWorker(disk.hub.client)
-    working = asyncio.create_task(worker.run())
-    starting = asyncio.create_task(start_all(disk.hub.client))
-    for _ in range(3):
-        disk.fill()
-        await disk.refuses()
-        await disk.says(FAILS)
-        disk.empty()
-        await disk.says(GOES_ON)
-        await disk.hub.start(f"more{len(disk.log)}")
-    await asyncio.wait_for(starting, 30)
-    for name in INSTANCES:
-        assert (await finished(disk.hub.client, name)).output.value == "r1,r2,r3"
-        assert await recorded(disk.hub.client, name) == {1: 1, 2: 1, 3: 1}
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    client = disk.hub.client
+    scheduler = Victim(tmp_path, 0, client)
+    async with FlowWorker(client, {"chain": chain, "flow": chain}).working() as worker:
+        starts = [scheduler.start(name, "chain") for name in INSTANCES]
+        starting = asyncio.gather(*starts)
+        for _ in range(3):
+            disk.fill()
+            await disk.refuses()
+            await disk.says(FAILS)
+            disk.empty()
+            await disk.says(GOES_ON)
+            await disk.hub.start(f"more{len(disk.log)}")
+        await asyncio.wait_for(starting, 30)
+        for name in INSTANCES:
+            assert (await scheduler.finished(name)).output.value == "r1,r2,r3"
+            events = await scheduler.history(name)
+            done = [done.taskScheduledId for done in answers(events, "taskCompleted")]
+            assert sorted(done) == [1, 2, 3]
     assert worker.repeated == []
     disk.process.kill()
     await disk.process.wait()

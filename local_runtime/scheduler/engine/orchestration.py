@@ -24,7 +24,10 @@ from local_runtime.scheduler.engine.status import Status, from_proto
 
 
 def decide_turn(
-    generation: Generation, response: pb.OrchestratorResponse, now: int, new_execution_id: str
+    generation: Generation,
+    response: pb.OrchestratorResponse,
+    now: int,
+    new_id: Callable[[], str],
 ) -> Decision:
     """Return what follows from the actions an orchestrator answered a turn with.
 
@@ -42,7 +45,7 @@ def decide_turn(
         if record is not None:
             record(generation, action, now, decision)
         elif kind == "completeOrchestration":
-            end = _end(generation, action.completeOrchestration, new_execution_id)
+            end = _end(generation, action.completeOrchestration, new_id)
             _set_end(generation, decision, end)
         elif kind == "rewindOrchestration":
             rewind = Rewind(list(action.rewindOrchestration.newHistory))
@@ -194,14 +197,14 @@ _RECORDERS: dict[str, Callable[[Generation, pb.OrchestratorAction, int, Decision
 
 
 def _end(
-    generation: Generation, action: pb.CompleteOrchestrationAction, new_execution_id: str
+    generation: Generation, action: pb.CompleteOrchestrationAction, new_id: Callable[[], str]
 ) -> End:
     result = action.result.value if action.HasField("result") else None
     if action.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
         started = pb.ExecutionStartedEvent()
         started.CopyFrom(generation.started)
         started.ClearField("scheduledStartTimestamp")
-        started.orchestrationInstance.executionId.value = new_execution_id
+        started.orchestrationInstance.executionId.value = new_id()
         if action.HasField("result"):
             started.input.value = action.result.value
         if action.HasField("newVersion"):

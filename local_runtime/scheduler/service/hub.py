@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import secrets
 import sqlite3
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 def new_id() -> str:
     """Return a random id of 32 hexadecimal digits."""
-    return uuid.uuid4().hex  # noqa: TID251 - this is the id source
+    return secrets.token_hex(16)
 
 
 class Hub:

@@ -24,7 +24,9 @@ def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> Non
     )
     version = task.request.version.value if task.request.HasField("version") else None
     name = task.request.name
-    tx.effects.tasks.append(ReadyTask(key, instance_id, execution_id, name, version, data))
+    tx.effects.tasks.append(
+        ReadyTask(key, instance_id, execution_id, task.task_id, name, version, data)
+    )
     tx.effects.note(instance_id, "%s scheduled (task %d)", name, task.task_id)
 
 
@@ -37,29 +39,28 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
     deleted = tx.connection.execute("DELETE FROM tasks WHERE task_key = ?", (task.task_key,))
     if deleted.rowcount == 0:
         return False
-    task_id = pb.ActivityRequest.FromString(task.request).taskId
     if response.HasField("failureDetails"):
-        event = events.task_failed(tx.now, task_id, bounded(response.failureDetails))
+        event = events.task_failed(tx.now, task.task_id, bounded(response.failureDetails))
         tx.effects.note(
             task.instance_id,
             "%s failed with %s (task %d)",
             task.name,
             response.failureDetails.errorType,
-            task_id,
+            task.task_id,
         )
     else:
         result = response.result if response.HasField("result") else None
-        event = events.task_completed(tx.now, task_id, result)
-        tx.effects.note(task.instance_id, "%s completed (task %d)", task.name, task_id)
+        event = events.task_completed(tx.now, task.task_id, result)
+        tx.effects.note(task.instance_id, "%s completed (task %d)", task.name, task.task_id)
     return messages.send(tx, Message(task.instance_id, event, execution_id=task.execution_id))
 
 
 def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
     """Return every stored activity, in the order they were scheduled."""
     rows = connection.execute(
-        "SELECT task_key, instance_id, execution_id, request FROM tasks ORDER BY task_key"
+        "SELECT task_key, instance_id, execution_id, task_id, request FROM tasks ORDER BY task_key"
     )
-    for key, instance_id, execution_id, request in rows:
+    for key, instance_id, execution_id, task_id, request in rows:
         parsed = pb.ActivityRequest.FromString(request)
         version = parsed.version.value if parsed.HasField("version") else None
-        yield ReadyTask(key, instance_id, execution_id, parsed.name, version, request)
+        yield ReadyTask(key, instance_id, execution_id, task_id, parsed.name, version, request)

@@ -11,6 +11,7 @@ class ReadyTask:
     task_key: int
     instance_id: str
     execution_id: str
+    task_id: int  # its number in the orchestration
     name: str
     version: str | None
     request: bytes

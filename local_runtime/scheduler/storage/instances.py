@@ -31,6 +31,7 @@ class Instance:
     suspended: bool
     started: pb.ExecutionStartedEvent
     history_length: int
+    trace: bytes | None  # OrchestrationTraceContext of its last turn
 
     @property
     def generation(self) -> Generation:
@@ -46,14 +47,14 @@ class Instance:
 def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
     """Return an instance, or None."""
     row: tuple[Any, ...] | None = connection.execute(
-        "SELECT execution_id, status, suspended, started, history_length FROM instances"
+        "SELECT execution_id, status, suspended, started, history_length, trace FROM instances"
         " WHERE instance_id = ?",
         (instance_id,),
     ).fetchone()
     if row is None:
         return None
     started = pb.ExecutionStartedEvent.FromString(row[3])
-    return Instance(instance_id, row[0], Status(row[1]), bool(row[2]), started, row[4])
+    return Instance(instance_id, row[0], Status(row[1]), bool(row[2]), started, *row[4:])
 
 
 def start(

@@ -84,11 +84,8 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
     head = pb.OrchestratorRequest(
         instanceId=instance_id, executionId=events.text(instance.execution_id)
     )
-    (trace,) = connection.execute(
-        "SELECT trace FROM instances WHERE instance_id = ?", (instance_id,)
-    ).fetchone()
-    if trace is not None:
-        head.orchestrationTraceContext.ParseFromString(trace)
+    if instance.trace is not None:
+        head.orchestrationTraceContext.ParseFromString(instance.trace)
     beginning = head.SerializeToString()
     request = (
         beginning + history.read(connection, instance_id) + wire.frames(wire.NEW_EVENTS, delivered)
@@ -163,7 +160,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         or instance.execution_id != turn.execution_id
     ):
         return False
-    decision = decide_turn(instance.generation, response, tx.now, tx.new_id())
+    decision = decide_turn(instance.generation, response, tx.now, tx.new_id)
     processed = len(turn.delivered)
     if response.HasField("numEventsProcessed"):
         processed = max(1, min(processed, response.numEventsProcessed.value))

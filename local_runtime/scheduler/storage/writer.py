@@ -23,8 +23,6 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 type Step[T] = Callable[[Transaction], T]
 
-# Under load, how long a group gathers at the least: a flush for each step would be dear.
-_GATHER_SECONDS = 0.0
 _TRIAL_SECONDS = 1.0  # between two looks whether a failing disk takes writes again
 _TRIAL_BYTES = 262_144  # about what a busy moment writes
 _MAX_GROUP = 500  # steps in one transaction: bounds how long the first of them waits
@@ -58,7 +56,6 @@ class Writer:
         self._keys = itertools.count(_greatest_key(connection) + 1)
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._closed = False
-        self._flushed_at = 0.0
         self._available = asyncio.Event()
         self._available.set()
         self._failure = ""
@@ -97,17 +94,9 @@ class Writer:
             future.set_exception(_refused(self._failure))
             return future
         if not self._waiting:
-            self._plan_flush()
+            self._loop.call_soon(self._flush)
         self._waiting.append((step, future))
         return future
-
-    def _plan_flush(self) -> None:
-        """Flush at once after a pause; on the heels of another flush, gather for a moment."""
-        wait = self._flushed_at + _GATHER_SECONDS - self._loop.time()
-        if wait > 0:
-            self._loop.call_later(wait, self._flush)
-        else:
-            self._loop.call_soon(self._flush)
 
     def checkpoint(self) -> None:
         """Move what the log holds into the file, as far as readers let it."""
@@ -128,7 +117,7 @@ class Writer:
             return
         group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
         if self._waiting:
-            self._plan_flush()
+            self._loop.call_soon(self._flush)
         results, effects = self._commit([step for step, _ in group])
         for (_, future), result in zip(group, results, strict=True):
             if future.cancelled():
@@ -137,7 +126,6 @@ class Writer:
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        self._flushed_at = self._loop.time()
         self._on_commit(effects)
 
     def _commit(self, steps: list[Step[Any]]) -> tuple[list[Any], Effects]:
