@@ -91,7 +91,8 @@ def _history_faults(
         events += turn
     if len(events) != length:
         found.append(f"{instance_id}: {len(events)} events, and {length} are counted")
-    ends = [n for n, event in enumerate(events) if event.HasField("executionCompleted")]
+    again = max((n for n, e in enumerate(events) if e.HasField("executionRewound")), default=0)
+    ends = [n for n, e in enumerate(events) if e.HasField("executionCompleted") and n > again]
     if status in TERMINAL and ends != [len(events) - 1]:
         found.append(f"{instance_id}: {status}, and its history ends at {ends}")
     if status not in TERMINAL and ends and not _is_to_be_rewound(connection, instance_id):
