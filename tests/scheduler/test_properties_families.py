@@ -83,13 +83,14 @@ class FamilyMachine(RuleBasedStateMachine):
         crash=crashes,
     )
     def answer_turn(self, instance_id: str, children: list[str], how: str, crash: Crash) -> None:
+        # Something to answer: an orchestrator acts when it is told something.
+        if self.hub.live(instance_id):
+            self.hub.commit(lambda tx: controls.raise_event(tx, instance_id, "go", None))
         turn = self.hub.take_turn(instance_id)
         if turn is None:
             return
         actions = self.actions(turn, children, how)
         self.late.append(turn)
-        before = self.hub.live(instance_id)
-        assert before is not None
         assert self.hub.answer_turn(turn, actions, crash) is not False
 
     def actions(
