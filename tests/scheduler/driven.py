@@ -27,6 +27,17 @@ class _Killed(Exception):
     """The process dies before the commit."""
 
 
+def open_quickly(path: Path) -> sqlite3.Connection:
+    """Open a hub's file, or make one: what a disk keeps of it is not what is tried here."""
+    is_new = not path.exists()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = MEMORY")
+    connection.execute("PRAGMA synchronous = OFF")
+    for script in MIGRATIONS.values() if is_new else ():
+        connection.executescript(script)
+    return connection
+
+
 class Driven:
     """The file, what a process knows beside it (the turns that workers hold), and the time."""
 
@@ -36,19 +47,10 @@ class Driven:
         self._keys = itertools.count(1)
         self.numbers = itertools.count(1)
         self.now = 1_000_000
-        self.connection = self._open()
-        for script in MIGRATIONS.values():
-            self.connection.executescript(script)
+        self.connection = open_quickly(self._path)
         self.turns: dict[str, turns.Turn] = {}
         self.tasks: list[ReadyTask] = []
         self.forget: Callable[[], None] = lambda: None
-
-    def _open(self) -> sqlite3.Connection:
-        """Open the file as it is: what the disk keeps of it is not what is tried here."""
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = MEMORY")
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
 
     def close(self) -> None:
         self.connection.close()
@@ -82,7 +84,7 @@ class Driven:
     def restart(self) -> None:
         """What a new process finds: the file, and nothing else."""
         self.connection.close()
-        self.connection = self._open()
+        self.connection = open_quickly(self._path)
         self.turns.clear()
         self.forget()
 

@@ -11,15 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from local_runtime.scheduler.engine.decision import Start
 from local_runtime.scheduler.engine.status import TERMINAL
 from local_runtime.scheduler.storage import controls, entities, instances, turns
-from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.purge import purge
 
 from .conftest import Actions, text
 from .driven import Crash, Driven, crashes, rarely
 
 OWNERS = ["o1", "o2", "o3"]
-ENTITIES = ["@e@a", "@e@b", "@e@c"]
-LOCK_SETS = [list(found) for size in (1, 2, 3) for found in combinations(ENTITIES, size)]
+ENTITIES = ["@e@a", "@e@b"]
+LOCK_SETS = [list(found) for size in (1, 2) for found in combinations(ENTITIES, size)]
 DO = ["lock", "lock", "leave", "leave", "call", "call", "signal", "later", "end", "anew", "rest"]
 
 owners = st.sampled_from(OWNERS)
@@ -46,15 +45,10 @@ class EntityMachine(RuleBasedStateMachine):
 
     # -- owners ------------------------------------------------------------------------------
 
-    @rule(owner=owners)
     def start(self, owner: str) -> None:
         new = Start(owner, pb.ExecutionStartedEvent(name="flow"))
-        try:
-            self.hub.commit(lambda tx: instances.start(tx, new, TERMINAL))
-        except InstanceExists:
-            assert self.hub.live(owner)
-        else:
-            self.sections.pop(owner, None)
+        self.hub.commit(lambda tx: instances.start(tx, new, TERMINAL))
+        self.sections.pop(owner, None)
 
     @rule(owner=owners)
     def take_turn(self, owner: str) -> None:
@@ -71,8 +65,9 @@ class EntityMachine(RuleBasedStateMachine):
         self, owner: str, what: list[str], lock_set: list[str], entity_id: str, crash: Crash
     ) -> None:
         # Something to answer: an orchestrator acts when it is told something.
-        if self.hub.live(owner):
-            self.hub.commit(lambda tx: controls.raise_event(tx, owner, "go", None))
+        if not self.hub.live(owner):
+            self.start(owner)
+        self.hub.commit(lambda tx: controls.raise_event(tx, owner, "go", None))
         turn = self.hub.take_turn(owner)
         if turn is None:
             return
@@ -97,6 +92,18 @@ class EntityMachine(RuleBasedStateMachine):
             section = None
         if self.hub.answer_turn(turn, actions, crash):
             self.note(owner, turn, section, sent)
+
+    @rule(owner=owners, other=owners, lock_set=st.sampled_from(LOCK_SETS))
+    def enter_before_another(self, owner: str, other: str, lock_set: list[str]) -> None:
+        for asking in (owner, other):
+            self.answer_turn(asking, ["lock"], lock_set, ENTITIES[0], "")
+            for entity_id in ENTITIES:
+                self.run_a_batch(entity_id)
+
+    @rule(owner=owners, what=st.sampled_from([["leave", "end"], ["leave", "anew"], ["anew"]]))
+    def move_on(self, owner: str, what: list[str]) -> None:
+        if self.is_inside(owner):
+            self.answer_turn(owner, what, [], ENTITIES[0], "")
 
     def note(
         self,
@@ -272,7 +279,7 @@ class EntityMachine(RuleBasedStateMachine):
         assert not [owner for owner in self.sections if self.hub.live(owner)]
         left = "SELECT entity_id FROM entities WHERE holder_id IS NOT NULL"
         assert self.hub.connection.execute(left).fetchall() == []
-        assert [self.hub.queued(entity_id) for entity_id in ENTITIES] == [[], [], []]
+        assert [self.hub.queued(entity_id) for entity_id in ENTITIES] == [[], []]
 
 
 EntityMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -77,3 +77,22 @@ async def test_terminating_during_a_rewind_ends_the_history_once(
     assert kinds(events)[-1] == "executionCompleted"
     status = events[-1].executionCompleted.orchestrationStatus
     assert status == pb.ORCHESTRATION_STATUS_TERMINATED
+
+
+async def test_one_that_ends_before_it_is_rewound_tells_that_it_was_to_be(
+    hub: Hub, worker: Worker, act: Actions
+) -> None:
+    await hub.start()
+    await worker.answer_turn(await worker.next(), act.fail(BROKEN))
+    await worker.lose()
+    await rewind(hub)
+    await hub.call("TerminateInstance", pb.TerminateRequest(instanceId="wf"))
+    events = kinds(await hub.history())
+    assert events.count("executionCompleted") == 1
+    assert events[-5:] == [
+        "orchestratorStarted",
+        "executionRewound",
+        "executionTerminated",
+        "orchestratorCompleted",
+        "executionCompleted",
+    ]

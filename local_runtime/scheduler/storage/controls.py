@@ -102,6 +102,9 @@ def _record_termination(
     new = [events.orchestrator_started(tx.now)]
     if not instance.has_begun:
         new.append(events.execution_started(tx.now, instance.started))
+    # That it was to be rewound is why its history goes on.
+    queue = messages.queued_events(tx.connection, instance.instance_id)
+    new += [queued.event for queued in queue if queued.event.HasField("executionRewound")]
     new += [
         events.execution_terminated(tx.now, output, recurse=recurse),
         events.orchestrator_completed(tx.now),

@@ -56,6 +56,9 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
     kept = pb.ExecutionStartedEvent()
     kept.CopyFrom(decision.started)
     kept.ClearField("input")
+    if instance.started.HasField("parentInstance"):
+        # The parent may have been rewound again since it asked for this.
+        kept.parentInstance.CopyFrom(instance.started.parentInstance)
     tx.connection.execute(
         "UPDATE instances SET execution_id = ?, started = ?, history_length = ?, updated_at = ?"
         " WHERE instance_id = ?",
@@ -113,6 +116,10 @@ def _take_up_child(
 
 
 def _goes_on(child: Instance, link: pb.ParentInstanceInfo) -> bool:
-    parent = child.started.parentInstance.orchestrationInstance
-    is_own = parent.instanceId == link.orchestrationInstance.instanceId
+    known = child.started.parentInstance
+    is_own = (
+        known.orchestrationInstance.instanceId == link.orchestrationInstance.instanceId
+        # A second task for the same id was refused, and must not take the first one's child.
+        and known.taskScheduledId == link.taskScheduledId
+    )
     return is_own and (child.status is Status.FAILED or not child.status.is_terminal)
