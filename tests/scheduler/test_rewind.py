@@ -96,3 +96,15 @@ async def test_one_that_ends_before_it_is_rewound_tells_that_it_was_to_be(
         "orchestratorCompleted",
         "executionCompleted",
     ]
+
+
+async def test_a_rewind_that_a_worker_cannot_do_ends_the_history_once(
+    hub: Hub, worker: Worker, act: Actions
+) -> None:
+    await fail(hub, worker, act)
+    await rewind(hub)
+    await worker.answer_turn(await worker.next(), act.fail(BROKEN))
+    assert await hub.status() == "FAILED"
+    events = await hub.history()
+    assert kinds(events).count("executionCompleted") == 1
+    assert kinds(events)[-1] == "executionCompleted"

@@ -180,9 +180,10 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         _begin_generation(tx, instance, decision.end)
     else:
         recorded = [event.SerializeToString() for event in decision.recorded]
-        length = history.append(
-            tx, turn.instance_id, instance.history_length, turn.delivered[:processed] + recorded
-        )
+        length = instance.history_length
+        if _asks_for_rewind(turn):
+            length = history.reopen(tx, turn.instance_id, length)  # answered by something else
+        length = history.append(tx, turn.instance_id, length, turn.delivered[:processed] + recorded)
         _save_progress(tx, instance, length, response)
     faults.reach("turn.half")
     _carry_out(tx, instance, decision)
@@ -286,4 +287,6 @@ def _is_for_old_generation(message: Message) -> bool:
 
 
 def _asks_for_rewind(turn: Turn) -> bool:
-    return any(pb.HistoryEvent.FromString(e).HasField("executionRewound") for e in turn.delivered)
+    if len(turn.delivered) != 2:
+        return False  # it comes alone, behind orchestratorStarted
+    return pb.HistoryEvent.FromString(turn.delivered[1]).HasField("executionRewound")
