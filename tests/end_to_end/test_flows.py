@@ -5,10 +5,10 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from durabletask.internal import orchestrator_service_pb2 as pb
 from starlette.responses import JSONResponse, Response
 
@@ -16,6 +16,8 @@ from agents import content, translation
 
 from .model_server import serving
 from .runtime_process import ROOT, Runtime, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAMPLES = ROOT / "orchestrations" / "samples"
 
@@ -50,15 +52,39 @@ def refusal(status: int, message: str) -> Response:
     return JSONResponse({"error": {"message": message, "code": "x"}}, status_code=status)
 
 
-@pytest.fixture
-def model() -> Model:
-    return Model()
+class Models:
+    """Hands each request to the model of the test that runs: all tests here share one runtime."""
+
+    current = Model()
+
+    async def answer(self, system: str, user: str) -> str | Response:
+        return await self.current.answer(system, user)
 
 
-@pytest.fixture
-async def runtime(tmp_path: Path, model: Model) -> AsyncIterator[Runtime]:
-    async with serving(model.answer) as settings, running(tmp_path / "data", **settings) as found:
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, models: Models
+) -> AsyncIterator[Runtime]:
+    data = tmp_path_factory.mktemp("flows") / "data"
+    async with serving(models.answer) as settings, running(data, **settings) as found:
         yield found
+
+
+@pytest.fixture
+def model(models: Models) -> Model:
+    models.current = Model()
+    return models.current
+
+
+@pytest.fixture
+def runtime(shared: Runtime, model: Model) -> Runtime:
+    """The shared runtime, with a model of the test's own behind it."""
+    return shared
 
 
 async def run(runtime: Runtime, flow: str, given: object) -> pb.OrchestrationState:
