@@ -1,7 +1,7 @@
 """The one who writes a task hub, and commits in groups.
 
-Whatever is waiting when its turn comes goes into one transaction, so that many small steps share
-one flush to disk. A step that raises is rolled back alone; when the commit itself
+Whatever has come in when the loop gets round to it goes into one transaction, so that many small
+steps share one flush to disk. A step that raises is rolled back alone; when the commit itself
 fails, every step of the group fails and nothing of it has happened. From then on every step is
 refused at once, until a trial once a second finds that the disk takes writes again.
 """

@@ -1,9 +1,9 @@
 """gRPC's completion queue: what it has done for us comes out here, on the event loop.
 
 This and `rpc_server` use gRPC's own inner layer (`grpc._cython.cygrpc`), which its public servers
-are made of. The public ones cost two to four times as much for a short call: `grpc.aio` carries
-each of the four completions of a call from a thread to the loop by itself. What it costs is in
-docs/performance.md. The version of grpcio is pinned, and the tests of the protocol hold this.
+are made of. The public ones take more than twice the time for a short call: `grpc.aio` carries each
+of a call's four completions from a thread to the loop by itself (docs/performance.md). In return
+the version of grpcio is pinned; the tests of the protocol tell whether a newer one still fits.
 """
 
 import asyncio
@@ -25,15 +25,31 @@ class Completions:
 
     def __init__(self) -> None:
         self.queue = cygrpc.CompletionQueue()
-        self._alarm = cygrpc.Server((), False)
-        self._alarm.register_completion_queue(self.queue)
-        self._alarm.start()
-        self.wake()
+        self._alarm = self._new_alarm()
+        self._spent: list[Any] = []
+
+    def _new_alarm(self) -> Any:
+        """Make something that is done, and reported, the moment it is asked for.
+
+        gRPC has an alarm of its own, but not in Python. A server without ports ends at once.
+        """
+        alarm = cygrpc.Server((), False)
+        alarm.register_completion_queue(self.queue)
+        alarm.start()
+        return alarm
 
     def wake(self) -> None:
-        """Let a `run` that waits, on another thread, return."""
-        # A server that is shut down reports it, again each time it is asked.
-        self._alarm.shutdown(self.queue, _nothing)
+        """Let a `run` that waits return; to be called on one other thread, always the same."""
+        alarm = self._alarm
+
+        def rang(event: object) -> None:
+            self._spent.append(alarm)
+
+        alarm.shutdown(self.queue, rang)
+        # Here and not on the loop: to make and to destroy one takes a millisecond.
+        while self._spent:
+            self._spent.pop().destroy()
+        self._alarm = self._new_alarm()
 
     def run(self, timeout: float | None) -> None:
         """Wait for a completion for so many seconds, and handle all that are there.
@@ -74,7 +90,3 @@ class ThreadedCompletions:
         """End the thread; nothing may be under way any more."""
         self.queue.shutdown()
         await asyncio.to_thread(self._thread.join)
-
-
-def _nothing(event: object) -> None:
-    """Do nothing: the event has woken who waited, which is all."""

@@ -161,6 +161,7 @@ class RpcServer:
             await ended
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+        self._server.destroy()
         if self._threaded is not None:
             await self._threaded.close()
 
@@ -189,6 +190,7 @@ class RpcServer:
     async def _run(self, answer: Answer, call: Call, request: bytes) -> None:
         try:
             await answer(call, request)
+            await call.drained()
         except asyncio.CancelledError:
             call.end(grpc.StatusCode.CANCELLED, "the call was cut")
         except Exception as error:
