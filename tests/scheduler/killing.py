@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from .audit import faults
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
+_runs = itertools.count(1)
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
 
 type Flow = Callable[[str, list[pb.HistoryEvent]], list[pb.OrchestratorAction]]
@@ -245,7 +247,6 @@ class Worker:
 
 def rewound(events: list[pb.HistoryEvent]) -> pb.OrchestratorAction:
     """Clean a failed history of what failed, as the protocol wants it of a worker."""
-    number = len(events)
     asked = events[-1].executionRewound
     failed = {event.taskFailed.taskScheduledId for event in events if event.HasField("taskFailed")}
     gone = ("taskFailed", "subOrchestrationInstanceFailed", "executionCompleted")
@@ -257,7 +258,7 @@ def rewound(events: list[pb.HistoryEvent]) -> pb.OrchestratorAction:
         kept[-1].CopyFrom(event)
         if event.HasField("executionStarted"):
             started = kept[-1].executionStarted
-            started.orchestrationInstance.executionId.value = f"rewound-{number}"
+            started.orchestrationInstance.executionId.value = f"rewound-{next(_runs)}"
             if asked.HasField("parentExecutionId"):
                 parent = started.parentInstance.orchestrationInstance
                 parent.executionId.CopyFrom(asked.parentExecutionId)

@@ -225,6 +225,8 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(instance_id=instance_ids, tasks=st.integers(0, 3), timer=st.booleans())
     def run_a_turn(self, instance_id: str, tasks: int, timer: bool) -> None:
+        self.start(instance_id)
+        self.raise_event(instance_id, False)
         self.take_turn(instance_id)
         self.answer_turn(instance_id, tasks, timer, "go on", False)
 
