@@ -1,9 +1,9 @@
 """The Python SDK's own client and worker against the scheduler."""
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,25 @@ class Sdk:
         return state
 
 
+type Stop = Callable[[Callable[[], None]], object]
+
+
+@pytest.fixture(scope="module")
+def in_the_background() -> Iterator[Stop]:
+    """Stops workers while the next tests run: the SDK's looks once a second whether it shall."""
+    stops: list[Future[None]] = []
+    with ThreadPoolExecutor(max_workers=16) as threads:
+        yield lambda stop: stops.append(threads.submit(stop))
+    for stopped in stops:
+        stopped.result()
+
+
 @pytest.fixture
-async def sdk(tmp_path: Path) -> AsyncIterator[Sdk]:
+async def sdk(tmp_path: Path, in_the_background: Stop) -> AsyncIterator[Sdk]:
     async with running(tmp_path / "data", SystemClock()) as address:
         found = Sdk(address)
         yield found
-        await asyncio.to_thread(found.worker.stop)
+        in_the_background(found.worker.stop)
         with contextlib.suppress(Exception):
             await found.client.close()
 
