@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from local_runtime.scheduler.service.fan_in import FanIn
 from local_runtime.scheduler.service.given_back import GivenBack
 from local_runtime.scheduler.service.leases import Lease, Leases, Work
 from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
@@ -55,6 +56,7 @@ class Dispatcher:
         self._loading = 0  # entities whose batches are being put together
         self._leases = Leases(new_token)
         self._given_back = GivenBack()
+        self._fan_in = FanIn(self._activities_out, self._release_held, asyncio.get_running_loop())
         self._closed = False
 
     # -- what changes the picture ----------------------------------------------------------------
@@ -136,7 +138,7 @@ class Dispatcher:
         """Whether no work is handed out or about to be; without a worker none is."""
         if not self._streams:
             return True
-        queued = self._tasks.waiting() or any(self._targets.values())
+        queued = self._tasks.waiting() or any(self._targets.values()) or self._fan_in
         return not (self._busy or self._leases or queued)
 
     def waiting(self, kind: Kind) -> int:
@@ -266,14 +268,26 @@ class Dispatcher:
     def _mark_ready(self, target_id: str) -> None:
         if target_id in self._busy:
             self._again.add(target_id)
+        elif messages.is_entity(target_id):
+            self._targets[Kind.ENTITY].add(target_id)
+        elif not self._fan_in.holds(target_id):
+            self._targets[Kind.ORCHESTRATION].add(target_id)
+
+    def _activities_out(self, instance_id: str) -> int:
+        return self._leases.count(instance_id) + self._tasks.of_instance(instance_id)
+
+    def _release_held(self, instance_id: str) -> None:
+        if instance_id in self._busy:
+            self._again.add(instance_id)
         else:
-            kind = Kind.ENTITY if messages.is_entity(target_id) else Kind.ORCHESTRATION
-            self._targets[kind].add(target_id)
+            self._targets[Kind.ORCHESTRATION].add(instance_id)
+        self.pump()
 
     def _revoke(self, target_id: str) -> None:
         """Void whatever is queued or leased for a target that ended or was deleted."""
         self._tasks.drop_instance(target_id)
         self._given_back.drop_target(target_id)
+        self._fan_in.drop(target_id)
         for queue in self._targets.values():
             queue.drop(target_id)
         for lease in self._leases.of_target(target_id):

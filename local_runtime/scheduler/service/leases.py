@@ -66,6 +66,10 @@ class Leases:
         """Return all that one worker holds."""
         return [lease for lease in self._by_token.values() if lease.stream is stream]
 
+    def count(self, target_id: str) -> int:
+        """How many leases there are of one instance or entity, its activities among them."""
+        return len(self._of_target.get(target_id, ()))
+
     def of_target(self, target_id: str) -> list[Lease]:
         """Return the leases of one instance or entity, its activities among them."""
         return [self._by_token[token] for token in self._of_target.get(target_id, ())]

@@ -94,6 +94,10 @@ class TaskQueue:
             else:
                 del self._groups[key]
 
+    def of_instance(self, instance_id: str) -> int:
+        """How many activities of one instance are queued."""
+        return self._by_instance.get(instance_id, 0)
+
     def waiting(self) -> int:
         """How many are queued."""
         return sum(len(group) for group in self._groups.values())
