@@ -10,13 +10,13 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from local_runtime.scheduler.service.fan_in import FanIn
 from local_runtime.scheduler.service.given_back import GivenBack
 from local_runtime.scheduler.service.leases import Lease, Leases, Work
 from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
-from local_runtime.scheduler.service.queues import TargetQueue, TaskQueue
+from local_runtime.scheduler.service.queues import TaskQueue
 from local_runtime.scheduler.service.streams import Kind, WorkerStream, least_loaded, room_for
-from local_runtime.scheduler.storage import entities, messages, wire
+from local_runtime.scheduler.service.targets import Targets
+from local_runtime.scheduler.storage import entities, wire
 from local_runtime.scheduler.storage.effects import Effects, ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
@@ -34,11 +34,7 @@ _FIELD = {
 
 
 class Dispatcher:
-    """Pairs ready work with workers that have room for it.
-
-    An instance or entity is busy from the moment its work is being put together until the
-    completion is on disk, so that at most one turn or batch of it is under way.
-    """
+    """Pairs ready work with workers that have room for it."""
 
     def __init__(
         self,
@@ -49,14 +45,11 @@ class Dispatcher:
         self._writer = writer
         self._read_turn = read_turn
         self._streams: list[WorkerStream] = []
-        self._targets = {Kind.ORCHESTRATION: TargetQueue(), Kind.ENTITY: TargetQueue()}
         self._tasks = TaskQueue()
-        self._busy: set[str] = set()
-        self._again: set[str] = set()  # busy ones that got another message meanwhile
         self._loading = 0  # entities whose batches are being put together
         self._leases = Leases(new_token)
         self._given_back = GivenBack()
-        self._fan_in = FanIn(self._activities_out, self._release_held, asyncio.get_running_loop())
+        self._targets = Targets(self._activities_out, self.pump, asyncio.get_running_loop())
         self._closed = False
 
     # -- what changes the picture ----------------------------------------------------------------
@@ -68,13 +61,13 @@ class Dispatcher:
         for target_id in effects.cancelled:
             self._revoke(target_id)
         for target_id in effects.ready:
-            self._mark_ready(target_id)
+            self._targets.add(target_id)
         self.pump()
 
     def seed(self, targets: Iterable[str], tasks: Iterable[ReadyTask]) -> None:
         """Take in what a restarted scheduler finds waiting."""
         for target_id in targets:
-            self._mark_ready(target_id)
+            self._targets.add(target_id)
         for task in tasks:
             self._tasks.add(task)
 
@@ -115,7 +108,7 @@ class Dispatcher:
         """The completion of a taken lease is on disk: its target may be handed out again."""
         self._given_back.done(lease)
         if lease.kind is not Kind.ACTIVITY:
-            self._free(lease.target_id)
+            self._targets.free(lease.target_id)
         self.pump()
 
     def abandon(self, lease: Lease) -> None:
@@ -138,12 +131,11 @@ class Dispatcher:
         """Whether no work is handed out or about to be; without a worker none is."""
         if not self._streams:
             return True
-        queued = self._tasks.waiting() or any(self._targets.values()) or self._fan_in
-        return not (self._busy or self._leases or queued)
+        return self._targets.is_settled and not (self._leases or self._tasks.waiting())
 
     def waiting(self, kind: Kind) -> int:
         """How many items of a kind wait for a worker."""
-        return self._tasks.waiting() if kind is Kind.ACTIVITY else self._targets[kind].waiting()
+        return self._tasks.waiting() if kind is Kind.ACTIVITY else self._targets.waiting(kind)
 
     # -- handing out -----------------------------------------------------------------------------
 
@@ -151,10 +143,10 @@ class Dispatcher:
         """Hand out what is ready to whoever has room."""
         if not self._streams or self._closed or not self._writer.available:
             return  # what cannot be recorded is not begun
-        for kind, queue in self._targets.items():
-            queue.unpark(partial(self._wants, kind))
-            while queue and self._has_room(kind):
-                self._load(kind, queue.take())
+        for kind in (Kind.ORCHESTRATION, Kind.ENTITY):
+            self._targets.unpark(kind, partial(self._wants, kind))
+            while self._targets.has_ready(kind) and self._has_room(kind):
+                self._load(kind, self._targets.take(kind))
         while task := self._tasks.take(partial(self._wants, Kind.ACTIVITY)):
             avoiding = self._given_back.by(task.instance_id, task)
             stream = self._choose(Kind.ACTIVITY, task.name, task.version, avoiding)
@@ -170,7 +162,6 @@ class Dispatcher:
         return room is None or room > (self._loading if kind is Kind.ENTITY else 0)
 
     def _load(self, kind: Kind, target_id: str) -> None:
-        self._busy.add(target_id)
         if kind is Kind.ENTITY:
             self._loading += 1
             future = self._writer.submit(lambda tx: entities.load(tx, target_id))
@@ -196,16 +187,14 @@ class Dispatcher:
     def _offer(self, kind: Kind, target_id: str, work: Turn | Batch | None) -> None:
         """Hand work that has been put together to a worker, or keep it until one wants it."""
         if work is None:
-            self._free(target_id)
+            self._targets.free(target_id)
             return
         version = work.version if isinstance(work, Turn) else None
         stream = self._choose(kind, work.name, version, self._given_back.by(target_id, work))
         if stream is not None:
             self._lease(kind, target_id, work, stream)
         else:
-            self._busy.discard(target_id)
-            self._again.discard(target_id)
-            self._targets[kind].park(target_id, work.name, version)
+            self._targets.park(kind, target_id, work.name, version)
 
     def _try_later(self, target_id: str, error: BaseException) -> None:
         # Of a failing disk the writer tells, once.
@@ -245,8 +234,7 @@ class Dispatcher:
         if isinstance(lease.work, ReadyTask):
             self._tasks.put_back(lease.work)
         else:
-            self._again.add(lease.target_id)
-            self._free(lease.target_id)
+            self._targets.free_again(lease.target_id)
 
     def _return_later(self, lease: Lease) -> None:
         # An activity whose instance has ended meanwhile must not run any more.
@@ -255,43 +243,18 @@ class Dispatcher:
         self.pump()
 
     def _free_again(self, target_id: str) -> None:
-        self._again.add(target_id)
-        self._free(target_id)
+        self._targets.free_again(target_id)
         self.pump()
-
-    def _free(self, target_id: str) -> None:
-        self._busy.discard(target_id)
-        if target_id in self._again:
-            self._again.discard(target_id)
-            self._mark_ready(target_id)
-
-    def _mark_ready(self, target_id: str) -> None:
-        if target_id in self._busy:
-            self._again.add(target_id)
-        elif messages.is_entity(target_id):
-            self._targets[Kind.ENTITY].add(target_id)
-        elif not self._fan_in.holds(target_id):
-            self._targets[Kind.ORCHESTRATION].add(target_id)
 
     def _activities_out(self, instance_id: str) -> int:
         return self._leases.count(instance_id) + self._tasks.of_instance(instance_id)
-
-    def _release_held(self, instance_id: str) -> None:
-        if instance_id in self._busy:
-            self._again.add(instance_id)
-        else:
-            self._targets[Kind.ORCHESTRATION].add(instance_id)
-        self.pump()
 
     def _revoke(self, target_id: str) -> None:
         """Void whatever is queued or leased for a target that ended or was deleted."""
         self._tasks.drop_instance(target_id)
         self._given_back.drop_target(target_id)
-        self._fan_in.drop(target_id)
-        for queue in self._targets.values():
-            queue.drop(target_id)
+        self._targets.drop(target_id)
         for lease in self._leases.of_target(target_id):
             self._leases.end(lease)
             if lease.kind is not Kind.ACTIVITY:
-                self._busy.discard(target_id)
-                self._again.discard(target_id)
+                self._targets.forget(target_id)
