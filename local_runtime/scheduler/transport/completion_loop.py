@@ -7,7 +7,6 @@ which wakes the selector when one of them is ready: rare, next to calls.
 
 import asyncio
 import os
-import select
 import selectors
 import threading
 from collections.abc import Mapping
@@ -59,11 +58,11 @@ class _Watcher:
 
     def __init__(self, files: selectors.DefaultSelector, completions: Completions) -> None:
         self._completions = completions
-        self._ready = select.poll()
-        # A selector of its own kind of file, which is ready when any file in it is.
-        self._ready.register(files.fileno(), select.POLLIN)
+        # A selector is a file itself, which can be read when any file in it is ready.
+        self._any = selectors.DefaultSelector()
+        self._any.register(files.fileno(), selectors.EVENT_READ)
         self._end_reader, self._end_writer = os.pipe()
-        self._ready.register(self._end_reader, select.POLLIN)
+        self._any.register(self._end_reader, selectors.EVENT_READ)
         self._wanted = threading.Semaphore(0)
         self._watching = False
         self._news = False
@@ -91,6 +90,7 @@ class _Watcher:
         self._wanted.release()
         os.write(self._end_writer, b"x")
         self._thread.join()
+        self._any.close()
         os.close(self._end_reader)
         os.close(self._end_writer)
 
@@ -99,7 +99,7 @@ class _Watcher:
             self._wanted.acquire()
             if self._closed:
                 return
-            self._ready.poll()
+            self._any.select()
             if self._closed:
                 return
             self._news = True

@@ -7,16 +7,15 @@ the version of grpcio is pinned; the tests of the protocol tell whether a newer 
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from grpc._cython import cygrpc
 
-type Tag = Callable[[Any], None]
-"""What is called, on the loop, with the event of something that has been done."""
+logger = logging.getLogger("local_runtime.scheduler")
 
 _TIMEOUT = cygrpc.CompletionType.queue_timeout
 _MOST_AT_ONCE = 256  # completions before the loop's other work gets its turn
@@ -66,10 +65,10 @@ class Completions:
         for _ in range(_MOST_AT_ONCE):
             if event.completion_type == _TIMEOUT:
                 return
-            event.tag(event)
+            _handle(event)
             event = poll(0)
         if event.completion_type != _TIMEOUT:
-            event.tag(event)
+            _handle(event)
 
     def _first(self, timeout: float | None) -> Any:
         """Wait for an event: awake at first, then asleep."""
@@ -86,6 +85,13 @@ class Completions:
             if event.completion_type != _TIMEOUT:
                 return event
         return poll(deadline)
+
+
+def _handle(event: Any) -> None:
+    try:
+        event.tag(event)
+    except Exception:  # as for any other callback of a loop: the others go on
+        logger.exception("unexpected error in a call")
 
 
 class ThreadedCompletions:
