@@ -66,6 +66,12 @@ MAY_IMPORT = {
         "local_runtime.errors",
         "local_runtime.faults",
     ],
+    "local_runtime.scheduler.dispatch": [
+        "local_runtime.scheduler.dispatch",
+        "local_runtime.scheduler.storage",
+        "local_runtime.scheduler.client",
+        "local_runtime.errors",
+    ],
     "local_runtime.scheduler.transport": ["local_runtime.scheduler.transport"],
     "local_runtime.scheduler.service": [
         "local_runtime.scheduler",

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from local_runtime.scheduler.service.fan_in import FanIn
+from local_runtime.scheduler.dispatch.fan_in import FanIn
 
 from .conftest import Actions, Hub, Worker
 

@@ -11,7 +11,7 @@ from durabletask import worker as sdk_worker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.clock import SystemClock
-from local_runtime.scheduler.service.dispatcher import RETRY_SECONDS
+from local_runtime.scheduler.dispatch.dispatcher import RETRY_SECONDS
 
 from .conftest import Actions, Hub, Worker, running
 from .sdk import Sdk, connected

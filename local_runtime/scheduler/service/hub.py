@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from local_runtime.clock import Clock
+from local_runtime.scheduler.dispatch.dispatcher import Dispatcher
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
-from local_runtime.scheduler.service.dispatcher import Dispatcher
 from local_runtime.scheduler.service.housekeeping import Housekeeping
 from local_runtime.scheduler.service.size_warnings import SizeWarnings
 from local_runtime.scheduler.service.timers import Timers

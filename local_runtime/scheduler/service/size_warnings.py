@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import Message
 
+from local_runtime.scheduler.dispatch.leases import Lease
+from local_runtime.scheduler.dispatch.streams import Kind
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.engine.managed_limits import (
     ID_CHARACTERS,
@@ -16,8 +18,6 @@ from local_runtime.scheduler.engine.managed_limits import (
     PAYLOAD_BYTES,
     large_payloads,
 )
-from local_runtime.scheduler.service.leases import Lease
-from local_runtime.scheduler.service.streams import Kind
 from local_runtime.scheduler.storage.turns import Turn
 
 logger = logging.getLogger("local_runtime.scheduler")

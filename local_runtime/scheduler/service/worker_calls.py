@@ -7,12 +7,12 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime import faults
+from local_runtime.scheduler.dispatch.leases import Lease
+from local_runtime.scheduler.dispatch.streams import Kind, WorkerStream
 from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.hub import Hub
-from local_runtime.scheduler.service.leases import Lease
 from local_runtime.scheduler.service.parts import add_part
-from local_runtime.scheduler.service.streams import Kind, WorkerStream
 from local_runtime.scheduler.storage import activities, entities, turns
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.entities import Batch

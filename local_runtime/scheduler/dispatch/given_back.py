@@ -6,8 +6,8 @@ least loaded, while another that could do it stands idle.
 
 from collections.abc import Sequence
 
-from local_runtime.scheduler.service.leases import Lease, Work
-from local_runtime.scheduler.service.streams import WorkerStream
+from local_runtime.scheduler.dispatch.leases import Lease, Work
+from local_runtime.scheduler.dispatch.streams import WorkerStream
 from local_runtime.scheduler.storage.effects import ReadyTask
 
 type _Key = tuple[str, int | None]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from local_runtime.scheduler.service.fan_in import FanIn, Timer
-from local_runtime.scheduler.service.queues import TargetQueue, Wanted
-from local_runtime.scheduler.service.streams import Kind
+from local_runtime.scheduler.dispatch.fan_in import FanIn, Timer
+from local_runtime.scheduler.dispatch.queues import TargetQueue, Wanted
+from local_runtime.scheduler.dispatch.streams import Kind
 from local_runtime.scheduler.storage import messages
 
 

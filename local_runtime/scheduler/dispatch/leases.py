@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local_runtime.scheduler.service.streams import Kind, WorkerStream
+from local_runtime.scheduler.dispatch.streams import Kind, WorkerStream
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn

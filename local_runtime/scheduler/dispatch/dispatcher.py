@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from local_runtime.scheduler.service.given_back import GivenBack
-from local_runtime.scheduler.service.leases import Lease, Leases, Work
-from local_runtime.scheduler.service.oversized import MAX_WORK_BYTES, failing
-from local_runtime.scheduler.service.queues import TaskQueue
-from local_runtime.scheduler.service.streams import Kind, WorkerStream, least_loaded, room_for
-from local_runtime.scheduler.service.targets import Targets
+from local_runtime.scheduler.dispatch.given_back import GivenBack
+from local_runtime.scheduler.dispatch.leases import Lease, Leases, Work
+from local_runtime.scheduler.dispatch.oversized import MAX_WORK_BYTES, failing
+from local_runtime.scheduler.dispatch.queues import TaskQueue
+from local_runtime.scheduler.dispatch.streams import Kind, WorkerStream, least_loaded, room_for
+from local_runtime.scheduler.dispatch.targets import Targets
 from local_runtime.scheduler.storage import entities, wire
 from local_runtime.scheduler.storage.effects import Effects, ReadyTask
 from local_runtime.scheduler.storage.entities import Batch

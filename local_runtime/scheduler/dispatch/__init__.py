@@ -1,0 +1,1 @@
+"""Who gets which work: what is ready, who holds what, and what comes back."""
