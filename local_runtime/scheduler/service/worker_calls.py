@@ -41,6 +41,7 @@ async def get_work_items(hub: Hub, request: pb.GetWorkItemsRequest, call: Call) 
     try:
         while not await stream.ends_within(PING_SECONDS):
             call.send(_PING)
+        call.end()  # what is still queued for a worker that does not read must not hold it up
     finally:
         hub.dispatcher.disconnect(stream)
         logger.info("task hub %s: a worker's stream ended", hub.name)
