@@ -11,17 +11,17 @@ from pathlib import Path
 import azure_functions_runtime as worker
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host.activity_bridge import ActivityBridge
-from local_runtime.functions_host.app_loader import load_app
-from local_runtime.functions_host.client_binding import ClientBinding
-from local_runtime.functions_host.entity_bridge import EntityBridge
-from local_runtime.functions_host.front_door import FrontDoor, Gate
-from local_runtime.functions_host.function_index import FunctionIndex
+from local_runtime.functions_host.app.app_loader import load_app
+from local_runtime.functions_host.app.client_binding import ClientBinding
+from local_runtime.functions_host.app.function_index import FunctionIndex
+from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.ids import random_id
-from local_runtime.functions_host.invocation import Invoker
-from local_runtime.functions_host.orchestration_bridge import OrchestrationBridge
+from local_runtime.functions_host.web.front_door import FrontDoor, Gate
 from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
-from local_runtime.functions_host.work_items import Bridges, Limits, WorkItems
+from local_runtime.functions_host.work.activity_bridge import ActivityBridge
+from local_runtime.functions_host.work.entity_bridge import EntityBridge
+from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
+from local_runtime.functions_host.work.work_items import Bridges, Limits, WorkItems
 from local_runtime.http_server import listen, serving
 from local_runtime.scheduler.client import SchedulerClient
 from local_runtime.settings import AppSettings, HostJson

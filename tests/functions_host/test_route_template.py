@@ -3,7 +3,7 @@
 import pytest
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host.route_template import RouteTemplate
+from local_runtime.functions_host.web.route_template import RouteTemplate
 
 
 @pytest.mark.parametrize(

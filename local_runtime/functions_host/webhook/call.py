@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from local_runtime.clock import Clock
-from local_runtime.functions_host.function_index import FunctionIndex
+from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.ids import IdSource
 from local_runtime.functions_host.webhook.instances import Instances
 from local_runtime.functions_host.webhook.management_urls import ManagementUrls

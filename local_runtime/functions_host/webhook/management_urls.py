@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from local_runtime.functions_host.client_binding import query_string
+from local_runtime.functions_host.app.client_binding import query_string
 
 WEBHOOK_PATH = "/runtime/webhooks/durabletask"
 

@@ -11,7 +11,7 @@ import grpc.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local_runtime.functions_host.request_parts import raw_path, read_body
+from local_runtime.functions_host.web.request_parts import raw_path, read_body
 from local_runtime.functions_host.webhook.call import Call, Query, WebhookContext
 from local_runtime.functions_host.webhook.control import raise_event, resume, suspend, terminate
 from local_runtime.functions_host.webhook.instances import Instances

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 from starlette.responses import Response
 
-from local_runtime.functions_host.function_index import ORCHESTRATION
+from local_runtime.functions_host.app.function_index import ORCHESTRATION
 from local_runtime.functions_host.webhook import json_text
 from local_runtime.functions_host.webhook.call import Call
 from local_runtime.functions_host.webhook.instances import TERMINAL

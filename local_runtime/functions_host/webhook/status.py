@@ -4,7 +4,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 from starlette.responses import Response
 
-from local_runtime.functions_host.request_parts import raw_path
+from local_runtime.functions_host.web.request_parts import raw_path
 from local_runtime.functions_host.webhook import moments
 from local_runtime.functions_host.webhook.call import Call
 from local_runtime.functions_host.webhook.history_view import Shown, history_view

@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from local_runtime.clock import SystemClock
-from local_runtime.functions_host.function_index import FunctionIndex
-from local_runtime.functions_host.home_page import home_page
-from local_runtime.functions_host.http_functions import HttpFunctions
+from local_runtime.functions_host.app.function_index import FunctionIndex
+from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.ids import random_id
-from local_runtime.functions_host.invocation import Invoker
-from local_runtime.functions_host.request_parts import BodyTooLarge
+from local_runtime.functions_host.web.home_page import home_page
+from local_runtime.functions_host.web.http_functions import HttpFunctions
+from local_runtime.functions_host.web.request_parts import BodyTooLarge
 from local_runtime.functions_host.webhook.call import WebhookContext
 from local_runtime.functions_host.webhook.routes import Webhook
 from local_runtime.scheduler.client import SchedulerClient

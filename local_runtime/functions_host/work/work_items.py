@@ -12,10 +12,10 @@ from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHu
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host.activity_bridge import ActivityBridge
-from local_runtime.functions_host.entity_bridge import EntityBridge
-from local_runtime.functions_host.orchestration_bridge import OrchestrationBridge
-from local_runtime.functions_host.work_item_answers import Answers
+from local_runtime.functions_host.work.activity_bridge import ActivityBridge
+from local_runtime.functions_host.work.entity_bridge import EntityBridge
+from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
+from local_runtime.functions_host.work.work_item_answers import Answers
 from local_runtime.scheduler.client import SchedulerClient
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0

@@ -5,7 +5,11 @@ from html import escape
 
 from starlette.responses import HTMLResponse
 
-from local_runtime.functions_host.function_index import HTTP_TRIGGER, ORCHESTRATION, FunctionIndex
+from local_runtime.functions_host.app.function_index import (
+    HTTP_TRIGGER,
+    ORCHESTRATION,
+    FunctionIndex,
+)
 from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
 
 

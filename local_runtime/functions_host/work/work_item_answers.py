@@ -9,7 +9,11 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHubSidecarServiceStub
 
-from local_runtime.functions_host import activity_bridge, entity_bridge, orchestration_bridge
+from local_runtime.functions_host.work import (
+    activity_bridge,
+    entity_bridge,
+    orchestration_bridge,
+)
 from local_runtime.scheduler.client import SchedulerClient
 
 _ATTEMPTS = 3

@@ -11,7 +11,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.wrappers_pb2 import StringValue
 
-from local_runtime.functions_host.invocation import FunctionFailed
+from local_runtime.functions_host.app.invocation import FunctionFailed
 
 
 def failure_details(failed: FunctionFailed) -> pb.TaskFailureDetails:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host.worker_messages import RpcFunctionMetadata
+from local_runtime.functions_host.app.worker_messages import RpcFunctionMetadata
 
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
 HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT = "httpTrigger", "http", "durableClient"

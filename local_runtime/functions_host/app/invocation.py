@@ -9,11 +9,10 @@ from typing import cast
 
 import azure_functions_runtime as worker
 
-from local_runtime.functions_host import worker_messages
-from local_runtime.functions_host.client_binding import ClientBinding
-from local_runtime.functions_host.function_index import DURABLE_CLIENT, Function
-from local_runtime.functions_host.ids import IdSource
-from local_runtime.functions_host.worker_messages import (
+from local_runtime.functions_host.app import worker_messages
+from local_runtime.functions_host.app.client_binding import ClientBinding
+from local_runtime.functions_host.app.function_index import DURABLE_CLIENT, Function
+from local_runtime.functions_host.app.worker_messages import (
     InvocationRequest,
     InvocationResponse,
     ParameterBinding,
@@ -24,6 +23,7 @@ from local_runtime.functions_host.worker_messages import (
     TypedData,
     WorkerRequest,
 )
+from local_runtime.functions_host.ids import IdSource
 
 logger = logging.getLogger("local_runtime.host")
 

@@ -21,9 +21,9 @@ import azure.functions as func
 import azure_functions_runtime as worker
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host import worker_messages
-from local_runtime.functions_host.function_index import FunctionIndex
-from local_runtime.functions_host.worker_messages import (
+from local_runtime.functions_host.app import worker_messages
+from local_runtime.functions_host.app.function_index import FunctionIndex
+from local_runtime.functions_host.app.worker_messages import (
     FunctionMetadataResponse,
     StatusResult,
     StreamingMessage,
@@ -33,7 +33,7 @@ from local_runtime.functions_host.worker_messages import (
 )
 from local_runtime.settings import AppSettings, check_app_dir
 
-_RUNTIME_ROOT = Path(__file__).resolve().parents[2]
+_RUNTIME_ROOT = Path(__file__).resolve().parents[3]
 _LIBRARY = "durable_agents"
 _THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
 _STREAMING = "HttpUri"

@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local_runtime.functions_host.function_index import HTTP_RESPONSE, Function, FunctionIndex
-from local_runtime.functions_host.invocation import FunctionFailed, Invoker, Returned
-from local_runtime.functions_host.request_parts import raw_path, read_body
-from local_runtime.functions_host.route_template import RouteTemplate
-from local_runtime.functions_host.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+from local_runtime.functions_host.app.function_index import HTTP_RESPONSE, Function, FunctionIndex
+from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker, Returned
+from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+from local_runtime.functions_host.web.request_parts import raw_path, read_body
+from local_runtime.functions_host.web.route_template import RouteTemplate
 
 # What the worker library says of a function that returned nothing.
 _NOTHING_RETURNED = (

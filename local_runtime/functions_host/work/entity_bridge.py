@@ -6,10 +6,10 @@ import logging
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal.helpers import convert_to_entity_batch_request
 
-from local_runtime.functions_host.failure import failure_details, not_found
-from local_runtime.functions_host.function_index import ENTITY, FunctionIndex
-from local_runtime.functions_host.invocation import FunctionFailed, Invoker
-from local_runtime.functions_host.worker_messages import TypedData
+from local_runtime.functions_host.app.function_index import ENTITY, FunctionIndex
+from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker
+from local_runtime.functions_host.app.worker_messages import TypedData
+from local_runtime.functions_host.work.failure import failure_details, not_found
 
 logger = logging.getLogger("local_runtime.host")
 

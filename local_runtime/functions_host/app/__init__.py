@@ -1,0 +1,1 @@
+"""The app: loaded, its functions indexed, and one of them invoked."""
