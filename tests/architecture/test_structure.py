@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "local_runtime.clock": [],
     "local_runtime.errors": [],
     "local_runtime.faults": [],
-    "local_runtime.settings": ["local_runtime.errors"],
+    "local_runtime.settings": ["local_runtime.settings", "local_runtime.errors"],
     "local_runtime.http_server": ["local_runtime.errors"],
     "local_runtime.log_setup": [],
     "local_runtime.commands": [

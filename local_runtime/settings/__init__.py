@@ -1,0 +1,6 @@
+"""The app's settings, as `func start` reads them: host.json, local.settings.json, environment."""
+
+from local_runtime.settings.app_settings import AppSettings as AppSettings
+from local_runtime.settings.app_settings import check_app_dir as check_app_dir
+from local_runtime.settings.host_json import HostJson as HostJson
+from local_runtime.settings.variables import resolve as resolve

@@ -1,0 +1,93 @@
+"""One object of host.json, whose settings are read with a check of their kind."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from local_runtime.errors import StartupError
+
+_OVERRIDE_PREFIX = "azurefunctionsjobhost__"
+
+
+class Section:
+    """One object of host.json.
+
+    Its methods raise StartupError for a setting of the wrong kind; the message names it.
+    """
+
+    def __init__(self, path: Path, values: dict[str, Any], name: str = "") -> None:
+        self._path = path
+        self._values = values
+        self._name = name
+
+    def child(self, *names: str) -> "Section":
+        """Return an inner object; an absent one is empty."""
+        values: Any = self._values
+        for name in names:
+            values = cast("dict[str, Any]", values).get(name) or {}
+            if not isinstance(values, dict):
+                raise self._wrong(name, "an object")
+        return Section(self._path, cast("dict[str, Any]", values), ".".join(names))
+
+    def text(self, name: str, default: str) -> str:
+        """Return a text."""
+        return self._read(name, default, "a string", lambda value: str(value))
+
+    def number(self, name: str) -> int | None:
+        """Return a whole number above 0, or None when it is absent."""
+        number = self._read(name, None, "a whole number above 0", lambda value: int(str(value)))
+        if number is not None and number < 1:
+            raise self._wrong(name, "a whole number above 0")
+        return number
+
+    def flag(self, name: str) -> bool:
+        """Return a truth value; an absent one is false."""
+        return (
+            self._read(name, "false", "true or false", lambda value: str(value)).lower() == "true"
+        )
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        """Return one of the allowed words, compared without case; the first when it is absent."""
+        chosen = self.text(name, allowed[0]).lower()
+        for option in allowed:
+            if option.lower() == chosen:
+                return option
+        raise self._wrong(name, " or ".join(allowed))
+
+    def _read[T](self, name: str, default: T, kind: str, convert: Callable[[object], T]) -> T:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if isinstance(value, dict | list):
+            raise self._wrong(name, kind)
+        try:
+            return convert(cast("object", value))
+        except ValueError as error:
+            raise self._wrong(name, kind) from error
+
+    def _wrong(self, name: str, kind: str) -> StartupError:
+        where = f"{self._name}.{name}".strip(".")
+        return StartupError(f"{self._path}: the setting {where!r} must be {kind}.")
+
+
+def lowered(value: Any) -> Any:
+    """Return `value` with its names in lower case, as the host reads them without regard to it."""
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {key.lower(): lowered(inner) for key, inner in items}
+    return value
+
+
+def apply_overrides(document: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Apply `AzureFunctionsJobHost__a__b=value`, which overrides `a.b` of host.json."""
+    for name, value in environ.items():
+        if not name.lower().startswith(_OVERRIDE_PREFIX):
+            continue
+        *parents, last = name.lower().removeprefix(_OVERRIDE_PREFIX).split("__")
+        place = document
+        for parent in parents:
+            inner = place.get(parent)
+            if not isinstance(inner, dict):
+                inner = place[parent] = {}
+            place = cast("dict[str, Any]", inner)
+        place[last] = value
