@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
@@ -18,20 +18,23 @@ PATIENCE = 900  # seconds a client waits for a workflow: the long chains take mi
 class Hub:
     """One backend under measurement."""
 
-    def __init__(self, command: list[str], port: int, *, durable: bool) -> None:
+    def __init__(
+        self, command: list[str], worker: list[str], port: int, *, durable: bool = True
+    ) -> None:
         self.durable = durable
         self.address = f"localhost:{port}"
         self.client: client.AsyncTaskHubGrpcClient
         self.server: asyncio.subprocess.Process
         self._worker: asyncio.subprocess.Process
         self._command = command
+        self._worker_command = worker
 
     async def start(self) -> None:
         """Start both processes and run a few workflows to warm them up."""
         self.server = await spawn(*self._command)
         async with grpc.aio.insecure_channel(self.address) as channel:
             await asyncio.wait_for(channel.channel_ready(), 30)
-        self._worker = await spawn("bench.plain_worker", self.address)
+        self._worker = await spawn(*self._worker_command)
         self.client = self.new_client()
         await self.seconds(Load("fan_out", 2, times=3))
 
@@ -99,15 +102,22 @@ async def completed(hub: client.AsyncTaskHubGrpcClient, instance_id: str) -> Non
 
 
 @contextlib.asynccontextmanager
-async def open_hub(name: str, folder: Path) -> AsyncIterator[Hub]:
-    """Start the backend `durable` or `memory` with its worker, and end them."""
+async def open_hub(
+    name: str, folder: Path, worker: Callable[[str], list[str]] | None = None
+) -> AsyncIterator[Hub]:
+    """Start the backend `durable` or `memory` with its worker, and end them.
+
+    `worker` makes the worker's command line from the backend's address: the plain one's if None.
+    """
     port = free_port()
     durable = ["local_runtime", "scheduler", "--no-dashboard", "--grpc-port", str(port), "--data"]
     commands = {
         "memory": ["bench.memory_backend", str(port)],
         "durable": [*durable, str(folder / str(port))],
     }
-    hub = Hub(commands[name], port, durable=name == "durable")
+    address = f"localhost:{port}"
+    working = worker(address) if worker else ["bench.plain_worker", address]
+    hub = Hub(commands[name], working, port, durable=name == "durable")
     try:
         await hub.start()
         yield hub

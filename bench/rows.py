@@ -8,9 +8,10 @@ from typing import Literal
 from bench.idle import Idle
 from bench.loads import Load
 from bench.signals import Signals
+from bench.starts import Starts
 from bench.turns import Turns
 
-type Work = Load | Turns | Idle | Signals
+type Work = Load | Turns | Idle | Signals | Starts
 
 
 @dataclass(frozen=True)
