@@ -2,6 +2,8 @@
 PYTHON := .venv/bin/python
 RUN_ARGS ?=
 SOAK_ARGS ?=
+# The tests wait more than they compute: twice what two processors could do at once.
+TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo start test check soak bench bench-peers lock clean
@@ -18,8 +20,8 @@ demo: setup ## run the translation fan-out once and print its output
 start: setup ## run the service in the foreground
 	@$(PYTHON) -m local_runtime start $(RUN_ARGS)
 
-test: setup ## run the test suite
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+test: setup ## run the test suite, a few files at a time
+	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## lint, types and the architecture test
 	@.venv/bin/ruff check .
