@@ -112,3 +112,17 @@ async def test_a_hub_name_that_is_a_path_is_refused(scheduler: Scheduler, method
         await hub.call(method, getattr(pb, f"{method}Request")())
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert outside.exists()
+
+
+async def test_what_a_kill_has_left_half_done_in_the_folder_is_put_right(
+    scheduler: Scheduler, hub: Hub
+) -> None:
+    await hub.start()
+    kept = files(scheduler)
+    await scheduler.stop()
+    (scheduler.folder / ".gitignore").write_text("")
+    for suffix in ("-wal", "-shm"):
+        (scheduler.folder / f"deleted.taskhub.db{suffix}").write_bytes(b"left")
+    await scheduler.start()
+    assert files(scheduler) - {f"{FILE}-wal", f"{FILE}-shm"} == {FILE} <= kept
+    assert (scheduler.folder / ".gitignore").read_text() == "*\n"

@@ -21,6 +21,7 @@ DEFAULT_HUB = "default"
 # A hub's name becomes part of a file name: nothing else is let through.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SUFFIX = ".taskhub.db"
+_LOGS = ("-wal", "-shm")
 
 
 class InvalidHubName(Exception):
@@ -123,7 +124,7 @@ class Hubs:
         try:
             if hub is not None:
                 await hub.close()
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", *_LOGS):
                 faults.reach("hub.delete")
                 (self._folder / f"{key}{_SUFFIX}{suffix}").unlink(missing_ok=True)
             logger.info("task hub %s: deleted", key)
@@ -157,6 +158,14 @@ def _checked(key: str) -> str:
     return key
 
 
+def _clear_up(folder: Path) -> None:
+    """Delete what a kill in the midst of a hub's deletion has left: logs without their file."""
+    for suffix in _LOGS:
+        for log in folder.glob(f"*{_SUFFIX}{suffix}"):
+            if not log.with_name(log.name.removesuffix(suffix)).exists():
+                log.unlink()
+
+
 def _take(folder: Path) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,8 +174,9 @@ def _take(folder: Path) -> FileLock:
         lock.acquire(timeout=0)
         # Histories hold prompts and replies: they must not end up in the app's repository.
         ignore = folder / ".gitignore"
-        if not ignore.exists():
+        if not ignore.exists() or not ignore.stat().st_size:  # empty: a kill came between
             ignore.write_text("*\n")
+        _clear_up(folder)
     except Timeout:
         raise StartupError(
             f"the data folder {folder} is in use by another runtime. "
