@@ -32,6 +32,14 @@ class Toll:
     ready_seconds: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def of_scheduler(self) -> int:
+        return self.kills.total() - self.kills["worker"]
+
+    @property
+    def each_was_killed(self) -> bool:
+        return min(self.of_scheduler, self.kills["worker"]) > 0
+
     def ready_times(self) -> tuple[float, float]:
         """The longest and the median time from a start after a kill to the first answer."""
         times = self.ready_seconds or [0.0]

@@ -101,9 +101,12 @@ async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Eve
     running = asyncio.create_task(load.run(settings.rate, settings.cap))
     loop = asyncio.get_running_loop()
     began = loop.time()
-    while (elapsed := loop.time() - began) < settings.seconds and not running.done():
-        left = min(_PROGRESS_SECONDS, settings.seconds - elapsed)
-        await asyncio.wait({running}, timeout=left)
+    # On a machine that is slow to start a process, a short soak goes on until each has died once.
+    while not running.done() and (
+        (left := settings.seconds - (loop.time() - began)) > 0
+        or (not toll.each_was_killed and left > -settings.patience)
+    ):
+        await asyncio.wait({running}, timeout=min(_PROGRESS_SECONDS, max(left, 1.0)))
         print(_progress(load, toll, loop.time() - began), file=sys.stderr)
     over.set()
     running.cancel()  # it may wait for room, which nothing makes while the scheduler is dead
@@ -113,12 +116,11 @@ async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Eve
 
 def _progress(load: Load, toll: Toll, elapsed: float) -> str:
     counts = load.ledger.counts
-    workers = toll.kills["worker"]
     return (
         f"{elapsed:6.0f} s: {counts['started']} started, {counts['finished']} finished, "
         f"{len(load.running)} under way, {counts['purged']} purged, "
         f"{counts['events']} events, {counts['signals']} signals; killed: scheduler "
-        f"{toll.kills.total() - workers}, workers {workers}; faults {len(load.ledger.faults)}"
+        f"{toll.of_scheduler}, workers {toll.kills['worker']}; faults {len(load.ledger.faults)}"
     )
 
 
