@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -15,7 +16,7 @@ import typer
 from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
-from local_runtime.processes.part_process import Facts, Ready, run_part
+from local_runtime.processes.part_process import Facts, PartControl, run_part
 from local_runtime.proxies import bypass_proxies
 from local_runtime.settings import AppSettings, check_app_dir
 
@@ -46,7 +47,17 @@ TaskHub = Annotated[
     typer.Option("--task-hub", help="The task hub; the app's settings name it otherwise."),
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", min=1, help="How many host processes; only 1 so far.")
+    int,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=64,
+        help="How many processes run functions and share the work; the first also serves HTTP.",
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Load the app again when one of its files changes."),
 ]
 RetentionDays = Annotated[
     float | None,
@@ -71,6 +82,7 @@ def start(
         Path | None, typer.Option(help="Where state is kept. Default: .local in the app's folder.")
     ] = None,
     workers: Workers = 1,
+    watch: Watch = False,
     task_hub: TaskHub = None,
     retention_days: RetentionDays = None,
     virtual_time: VirtualTime = False,
@@ -84,7 +96,6 @@ def start(
     from local_runtime.processes.runtime import Plan
 
     _set_up(verbose)
-    _check_workers(workers)
     _retention(retention_days)
     settings = _app_settings(app_dir)
     plan = Plan(
@@ -99,6 +110,9 @@ def start(
             *(() if retention_days is None else ("--retention-days", str(retention_days))),
             *(("--virtual-time",) if virtual_time else ()),
         ),
+        fixed_task_hub=task_hub,
+        workers=workers,
+        watch=watch,
     )
     asyncio.run(run_service(plan, typer.echo))
 
@@ -135,7 +149,11 @@ def scheduler(
             logger.info("dashboard at http://localhost:%s", facts["dashboard_port"])
         logger.info("data in %s; stop with Ctrl-C", settings.data)
 
-    run_part(process.serve, announce, CompletionLoop)
+    run_part(
+        lambda part: process.serve(part.ready, part.stop),
+        announce,
+        CompletionLoop,
+    )
 
 
 @app.command()
@@ -147,20 +165,40 @@ def host(
     ] = "http://localhost:8080",
     task_hub: TaskHub = None,
     workers: Workers = 1,
+    watch: Watch = False,
     dashboard_url: Annotated[str | None, typer.Option(hidden=True)] = None,
+    listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    worker_only: Annotated[bool, typer.Option(hidden=True)] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a Functions host alone, with the app, against a scheduler that runs elsewhere."""
+    _set_up(verbose)
+    if listen_fd is None and not worker_only:
+        from local_runtime.commands.host_command import HostRequest, run_host
+
+        request = HostRequest(
+            app_dir.resolve(), port, scheduler, task_hub, dashboard_url, workers, watch
+        )
+        asyncio.run(run_host(request))
+        return
+
+    # One of the processes that the branch above, or `start`, keeps running.
     from local_runtime.functions_host.server import HostSettings, serve
 
-    _set_up(verbose)
-    _check_workers(workers)
-    settings = HostSettings(app_dir.resolve(), port, scheduler, task_hub or "", dashboard_url)
+    settings = HostSettings(
+        app_dir.resolve(),
+        port,
+        scheduler,
+        task_hub or "",
+        dashboard_url,
+        listen_fd=listen_fd,
+        worker_only=worker_only,
+    )
 
-    def announce(facts: Facts) -> None:
-        logger.info("functions at http://localhost:%s; stop with Ctrl-C", facts["port"])
+    def serve_host(part: PartControl) -> Awaitable[None]:
+        return serve(settings, ready=part.ready, stop=part.stop, succession=part)
 
-    run_part(lambda ready, stop: serve(settings, ready=ready, stop=stop), announce)
+    run_part(serve_host, lambda _: None)
 
 
 @app.command()
@@ -198,10 +236,10 @@ def model(
 
     _set_up(verbose)
 
-    async def serve_model(ready: Ready, stop: asyncio.Event) -> None:
+    async def serve_model(part: PartControl) -> None:
         # In here, where a supervisor is told of settings that make no sense.
         settings = ModelSettings.from_environment(os.environ, port)
-        await serve(settings, ready=ready, stop=stop)
+        await serve(settings, ready=part.ready, stop=part.stop)
 
     def announce(facts: Facts) -> None:
         logger.info("offline model at http://localhost:%s/v1; stop with Ctrl-C", facts["port"])
@@ -277,14 +315,6 @@ def _retention(days: float | None) -> timedelta | None:
             "Leave the option out to keep everything."
         )
     return timedelta(days=days)
-
-
-def _check_workers(workers: int) -> None:
-    if workers > 1:
-        raise StartupError(
-            f"--workers {workers}: more than one host process is not supported so far. "
-            "Use --workers 1, or leave the option out."
-        )
 
 
 def _fail(message: str) -> NoReturn:

@@ -18,6 +18,7 @@ _LOUD = (
     "msal",
     "openai",
     "urllib3",
+    "watchfiles",
 )
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s"
 

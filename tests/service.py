@@ -83,14 +83,27 @@ class Service:
 
     def children(self) -> dict[str, int]:
         """The process ids of the parts, by the command of each."""
+        return {arguments.split()[0]: pid for pid, arguments in self.parts()}
+
+    def first_host(self) -> int:
+        """The process id of the host process that serves HTTP."""
+        [pid] = [pid for pid, arguments in self.parts() if "--listen-fd" in arguments]
+        return pid
+
+    def hosts(self) -> set[int]:
+        """The process ids of all host processes."""
+        return {pid for pid, arguments in self.parts() if arguments.startswith("host ")}
+
+    def parts(self) -> list[tuple[int, str]]:
+        """The process id and the arguments of each part."""
         ps = ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="]
         table = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
         rows = [line.split(maxsplit=2) for line in table.splitlines()]
-        return {
-            args.partition("__main__.py ")[2].split()[0]: int(pid)
+        return [
+            (int(pid), args.partition("__main__.py ")[2])
             for pid, ppid, args in rows
             if int(ppid) == self.process.pid and "__main__.py " in args
-        }
+        ]
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, wait until no process is left, and return the exit status."""
@@ -106,7 +119,7 @@ class Service:
     def _read(self) -> None:
         for line in self.process.stderr:
             with self._news:
-                self._log.append(line)
+                self._log.append(line[:2000])
                 self._news.notify_all()
 
 

@@ -21,10 +21,12 @@ def banner(running: RunningRuntime) -> str:
         ("Functions", running.host_url),
         ("Scheduler", f"{running.scheduler_url}  (gRPC; task hub {plan.task_hub!r})"),
     ]
+    if plan.workers > 1:
+        rows.append(("Workers", f"{plan.workers} processes; the first serves HTTP"))
     if running.dashboard_url:
         rows.append(("Dashboard", running.dashboard_url))
     rows += [
-        ("App", str(plan.app_dir)),
+        ("App", f"{plan.app_dir}{'  (loaded again when a file changes)' if plan.watch else ''}"),
         ("Data", str(plan.data)),
         ("Agents", ", ".join(running.agents) or "none"),
         ("Flows", ", ".join(running.orchestrators) or "none"),

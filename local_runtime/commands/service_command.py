@@ -1,5 +1,6 @@
 """The command `start`: the whole runtime in the foreground until somebody stops it."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -25,6 +26,11 @@ async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
             logger.info("stopping before everything was started")
             return
         show(banner(running))
-        await interruption.wait()
-        logger.info("stopping")
+        async with contextlib.AsyncExitStack() as watch:
+            if plan.watch:
+                from local_runtime.processes.app_watch import watching
+
+                await watch.enter_async_context(watching(running.hosts, plan.app_dir, plan.data))
+            await interruption.wait()
+            logger.info("stopping")
     logger.info("stopped")

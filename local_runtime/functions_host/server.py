@@ -1,35 +1,32 @@
-"""Runs the Functions host: one app, its work items, its HTTP functions and the webhook."""
+"""Runs one process of the Functions host: one app, its work items, and HTTP if it is the first."""
 
 import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import azure_functions_runtime as worker
-
-from local_runtime.errors import StartupError
+from local_runtime.errors import ProcessSpent, StartupError
 from local_runtime.functions_host.app.app_loader import load_app
-from local_runtime.functions_host.app.client_binding import ClientBinding
+from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH, ClientBinding
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
+from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
-from local_runtime.functions_host.web.front_door import FrontDoor, Gate
-from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
-from local_runtime.functions_host.work.activity_bridge import ActivityBridge
-from local_runtime.functions_host.work.entity_bridge import EntityBridge
-from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
-from local_runtime.functions_host.work.work_items import Bridges, Limits, WorkItems
-from local_runtime.http_server import listen, serving
+from local_runtime.functions_host.succession import Alone, Succession, any_of
+from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
+from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
 from local_runtime.settings import AppSettings, HostJson
 
-_PER_CORE = 10
-_REQUEST_GRACE_SECONDS = 3
-# Synchronous HTTP functions share the threads; some must be left when every other one is taken.
-_SPARE_THREADS = 32
+if TYPE_CHECKING:
+    from local_runtime.functions_host.web.http_side import HttpSide
+
+# So long a request waits for an answer before it is told that the scheduler is not there.
+_SCHEDULER_PATIENCE = 3.0
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -47,12 +44,20 @@ class HostSettings:
     dashboard_url: str | None = None
     grace_seconds: float = 6.0
     """How long running work items may take to finish when the host stops."""
+    listen_fd: int | None = None
+    """The number of an open socket that listens on `port`, if it belongs to the parent process."""
+    worker_only: bool = False
+    """Only run work items; another process serves HTTP on `port`."""
 
 
 async def serve(
-    settings: HostSettings, *, ready: Callable[[Mapping[str, object]], None], stop: asyncio.Event
+    settings: HostSettings,
+    *,
+    ready: Callable[[Mapping[str, object]], None],
+    stop: asyncio.Event,
+    succession: Succession | None = None,
 ) -> None:
-    """Run the host until `stop` is set. One host per process: the app is imported into it.
+    """Run a host process until `stop` is set. The app is imported into it, so it is for one app.
 
     Args:
         settings: Which app to run, and where.
@@ -60,58 +65,87 @@ async def serve(
             the scheduler is reached and the port is listened on.
         stop: Ends the host. Functions that run have a few seconds to finish; work items that do
             not are given back to the scheduler.
+        succession: When to begin and to make way, for one of several processes.
 
     Raises:
         StartupError: The app is broken or the port is taken.
+        ProcessSpent: A function took longer than it may; this process is to be replaced.
     """
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
-    gate = Gate()
-    async with contextlib.AsyncExitStack() as http:
-        listener = listen(settings.port, "--port")
-        port = await http.enter_async_context(
-            serving(gate, listener, grace_seconds=_REQUEST_GRACE_SECONDS)
-        )
-        limits = _limits(app.host)
-        index = await load_app(app, threads=_threads(limits))
+    turn = succession or Alone()
+    async with contextlib.AsyncExitStack() as closing:
+        http = await _http_side(settings, closing)
+        limits = limits_of(app.host)
+        with _warnings_once(settings):
+            index = await load_app(app, threads=threads_for(limits))
         address = _url(settings.scheduler)
         hub = _sendable(settings.task_hub or app.task_hub)
-        async with SchedulerClient.open(address, hub) as scheduler:
-            invoker = Invoker(_client_binding(app.host, address, hub, port), random_id)
-            work_items = WorkItems(scheduler, address, _bridges(index, invoker), limits)
-            async with _pulling(work_items, stop, settings.grace_seconds):
-                if not stop.is_set():
-                    dashboard = settings.dashboard_url
-                    gate.open(FrontDoor(index, invoker, scheduler, app.host, dashboard))
-                    ready(_facts(port, index))
-                await stop.wait()
-                logger.info("stopping")
-                # First, while work items still run: a request may be waiting for one.
-                await http.aclose()
+        port = settings.port if http is None else http.port
+        watchdog = Watchdog(app.host.function_timeout)
+        invoker = Invoker(_client_binding(app.host, address, hub, port), random_id, watchdog)
+        scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
+        work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
+        await closing.enter_async_context(pulling(work_items, stop, settings.grace_seconds))
+        await _reach_scheduler(work_items, http, stop)
+        if not stop.is_set():
+            ready(_facts(port, index))
+        await any_of(turn.begin, stop)
+        if not stop.is_set():
+            work_items.begin()
+            if http is not None:
+                await http.open(index, invoker, scheduler, app.host, settings.dashboard_url)
+        await _until_the_end(work_items, turn, stop, watchdog.spent)
+        if http is not None:
+            # First, while work items still run: a request may be waiting for one.
+            await http.close()
+    if watchdog.spent.is_set():
+        raise ProcessSpent
 
 
-@contextlib.asynccontextmanager
-async def _pulling(
-    work_items: WorkItems, stop: asyncio.Event, grace_seconds: float
-) -> AsyncGenerator[None]:
-    """Pull work items inside the `async with`, which is entered once the scheduler is reached."""
-    pulling = asyncio.create_task(work_items.run())
-    # Should it ever end by itself, by a fault, the host stops and shows the fault.
-    pulling.add_done_callback(lambda _: stop.set())
-    waits = [asyncio.create_task(work_items.connected.wait()), asyncio.create_task(stop.wait())]
+async def _http_side(
+    settings: HostSettings, closing: contextlib.AsyncExitStack
+) -> "HttpSide | None":
+    if settings.worker_only:
+        return None
+    # Here, so that the other processes do not need the memory for it.
+    from local_runtime.functions_host.web.http_side import HttpSide
+
+    http = await HttpSide.create(settings.port, settings.listen_fd)
+    closing.push_async_callback(http.close)
+    return http
+
+
+async def _reach_scheduler(
+    work_items: WorkItems, http: "HttpSide | None", stop: asyncio.Event
+) -> None:
+    reached = await any_of(work_items.connected, stop, within=_SCHEDULER_PATIENCE)
+    if not reached and http is not None:
+        await http.begin()
+    await any_of(work_items.connected, stop)
+
+
+async def _until_the_end(
+    work_items: WorkItems, turn: Succession, stop: asyncio.Event, spent: asyncio.Event
+) -> None:
+    await any_of(stop, turn.make_way, spent)
+    if not stop.is_set():
+        work_items.take_no_more()
+        if turn.make_way.is_set():
+            turn.made_way()
+        await any_of(stop, spent)
+    logger.info("stopping")
+
+
+@contextlib.contextmanager
+def _warnings_once(settings: HostSettings) -> Generator[None]:
+    """Say what is odd about the app in one of its processes only."""
+    level = logger.level
+    if settings.worker_only:
+        logger.setLevel(logging.ERROR)
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         yield
     finally:
-        for wait in waits:
-            wait.cancel()
-        await work_items.stop(grace_seconds)
-        pulling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pulling
-        executor = worker.get_threadpool_executor()
-        if executor is not None:
-            # Not waited for: a thread cannot be stopped, and its work item has been given back.
-            executor.shutdown(wait=False, cancel_futures=True)
+        logger.setLevel(level)
 
 
 def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int) -> ClientBinding:
@@ -124,27 +158,6 @@ def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int
         max_message_bytes=host.max_grpc_message_bytes,
         use_forwarded_host=host.use_forwarded_host,
     )
-
-
-def _bridges(index: FunctionIndex, invoker: Invoker) -> Bridges:
-    return Bridges(
-        orchestrations=OrchestrationBridge(index, invoker),
-        activities=ActivityBridge(index, invoker),
-        entities=EntityBridge(index, invoker),
-    )
-
-
-def _limits(host: HostJson) -> Limits:
-    usual = _PER_CORE * (os.cpu_count() or 1)
-    return Limits(
-        orchestrations=host.max_orchestrations or usual,
-        activities=host.max_activities or usual,
-        entities=host.max_entities or usual,
-    )
-
-
-def _threads(limits: Limits) -> int:
-    return sum((limits.orchestrations, limits.activities, limits.entities, _SPARE_THREADS))
 
 
 def _sendable(task_hub: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from local_runtime.processes.part_process import SUPERVISED
+from local_runtime.processes.part_process import BEGIN, MAKE_WAY, SPENT_STATUS, SUPERVISED
 
 _PROGRAM = str(Path(__file__).parents[1] / "__main__.py")
 _MAX_REPORT_BYTES = 16 * 1024 * 1024
@@ -28,9 +28,15 @@ class ChildProcess:
 
     @classmethod
     async def spawn(
-        cls, arguments: Sequence[str], environment: Mapping[str, str]
+        cls,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Sequence[int] = (),
     ) -> "ChildProcess":
-        """Start the command line with these arguments, in this environment."""
+        """Start the command line with these arguments, in this environment.
+
+        `descriptors` are open files that the child is to have under the same numbers.
+        """
         # Plain pipes and not asyncio's: with those, waiting for the process would go on for as
         # long as a process that the app itself has started holds their other end.
         lifeline_end, lifeline = os.pipe()
@@ -48,6 +54,7 @@ class ChildProcess:
                 # Ctrl-C in a terminal reaches every process of its group; the parts are to be
                 # stopped in their order, by the supervisor.
                 start_new_session=True,
+                pass_fds=descriptors,
             )
         except BaseException:
             os.close(lifeline)
@@ -63,10 +70,24 @@ class ChildProcess:
         return self._process.pid
 
     async def report(self) -> Mapping[str, Any] | None:
-        """Wait for the child's one report; None when it died without one."""
+        """Wait for the child's next report; None when it died without one."""
         line = await self._reports.readline()
         # A line without an end is of a child that was killed while it wrote.
         return cast("Mapping[str, Any]", json.loads(line)) if line.endswith(b"\n") else None
+
+    def begin(self) -> None:
+        """Let a child that is ready do what only one of its kind may do at a time."""
+        self._tell(BEGIN)
+
+    async def make_way(self) -> None:
+        """Have the child leave that off, and wait until it has, or has died."""
+        self._tell(MAKE_WAY)
+        await self.report()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the process has ended because it wants to be replaced."""
+        return self._process.returncode == SPENT_STATUS
 
     async def ended(self) -> str:
         """Wait for the end of the process, and return how it ended in words."""
@@ -89,6 +110,11 @@ class ChildProcess:
                     os.killpg(self._process.pid, signal.SIGKILL)
                 await self._process.wait()
         self._cut_lifeline()
+
+    def _tell(self, word: bytes) -> None:
+        # A child that has died will be noticed by whoever waits for its end.
+        with contextlib.suppress(OSError):
+            os.write(self._lifeline, word)
 
     def _cut_lifeline(self) -> None:
         lifeline, self._lifeline = self._lifeline, -1

@@ -1,8 +1,9 @@
 """One part of the runtime in a process of its own, as seen from inside: the child's side.
 
 A part that the supervisor started finds two pipes in the place of stdin and stdout. Into the one it
-writes a single line of JSON, once it is ready or has failed to start. The other one never
-carries anything: its end means that the parent is gone, killed perhaps, and the part ends too.
+writes a line of JSON, once it is ready or has failed to start, and another when it has made way for
+its successor. Out of the other come the words `begin` and `make way`; its end means that the parent
+is gone, killed perhaps, and the part ends too.
 """
 
 import asyncio
@@ -14,21 +15,43 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from types import FrameType
 
-from local_runtime.errors import StartupError
+from local_runtime.errors import ProcessSpent, StartupError
 
 SUPERVISED = "LOCAL_RUNTIME_SUPERVISED"
 """Set for a process whose stdin and stdout are the supervisor's pipes."""
 
+SPENT_STATUS = 75
+"""The exit status of a process that asks to be replaced."""
+BEGIN, MAKE_WAY = b"begin\n", b"make way\n"
+"""What the supervisor tells a part."""
+
 type Facts = Mapping[str, object]
 type Ready = Callable[[Facts], None]
-type Serve = Callable[[Ready, asyncio.Event], Awaitable[None]]
+type Serve = Callable[["PartControl"], Awaitable[None]]
 
 _STOP_SECONDS = 12.0
 _ORPHAN_SECONDS = 5.0
 
 logger = logging.getLogger("local_runtime")
+
+
+@dataclass(frozen=True)
+class PartControl:
+    """What a part hears from its supervisor, and tells it. Most parts need but the first two."""
+
+    ready: Ready
+    """To be called once, when the part is ready."""
+    stop: asyncio.Event
+    """Ends the part."""
+    begin: asyncio.Event
+    """Set once a part that is ready may do what only one of its kind may do at a time."""
+    make_way: asyncio.Event
+    """Set when the part is to leave off that, for its successor, though it is not to end yet."""
+    made_way: Callable[[], None]
+    """To be called when it has."""
 
 
 def run_part(
@@ -39,7 +62,7 @@ def run_part(
     """Run a part until it is told to stop, and end the process with status 0.
 
     Args:
-        serve: Runs the part; it gets a function to call once it is ready and an event that ends it.
+        serve: Runs the part until the event `stop` of what it gets.
         announce: Tells a person that the part is ready, when no supervisor waits for it.
         loop_factory: Makes the event loop, where it is not to be the usual one.
 
@@ -54,6 +77,8 @@ def run_part(
             raise
         parent.report({"error": str(error)})
         _leave(1)
+    except ProcessSpent:
+        _leave(SPENT_STATUS)
     except Exception:
         logger.exception("stopped by an unexpected error")
         _leave(1)
@@ -61,7 +86,7 @@ def run_part(
 
 
 async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> None:
-    stop = asyncio.Event()
+    stop, begin, make_way = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def end(seconds: float) -> None:
@@ -81,9 +106,15 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
         # the loop begins to wait, would otherwise be noticed by nobody.
         loop.add_signal_handler(number, _woken)
         signal.signal(number, on_signal)
-    if parent is not None:
-        parent.watch(lambda: end(_ORPHAN_SECONDS))
-    await serve(announce if parent is None else parent.ready, stop)
+    if parent is None:
+        begin.set()
+        await serve(PartControl(announce, stop, begin, make_way, made_way=_nobody_listens))
+    else:
+        words = {BEGIN: begin, MAKE_WAY: make_way}
+        parent.watch(
+            lambda word: loop.call_soon_threadsafe(words[word].set), lambda: end(_ORPHAN_SECONDS)
+        )
+        await serve(PartControl(parent.ready, stop, begin, make_way, parent.made_way))
     if not stop.is_set():
         raise RuntimeError("the part ended without having been told to")
     # From inside the loop: closing it would wait for threads that run the app's code.
@@ -92,6 +123,10 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
 
 def _woken() -> None:
     """The loop has been woken, which is all: the signal has its own handler."""
+
+
+def _nobody_listens() -> None:
+    """The part was started by a person, and has no successor."""
 
 
 class _Parent:
@@ -119,27 +154,32 @@ class _Parent:
         """Tell the supervisor that this part is ready."""
         self.report({"ready": dict(facts)})
 
+    def made_way(self) -> None:
+        """Tell the supervisor that the successor of this part may begin."""
+        self.report({"made_way": True})
+
     def report(self, message: Facts) -> None:
-        """Tell the supervisor how the start went; only the first report is heard."""
-        reports, self._reports = self._reports, -1
-        if reports < 0:
-            return
+        """Tell the supervisor something."""
         try:
-            with os.fdopen(reports, "w", encoding="utf-8") as pipe:
-                pipe.write(json.dumps(message) + "\n")
+            os.write(self._reports, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
-            logger.debug("the parent went away before it heard that this part is ready")
+            logger.debug("the parent went away before it heard of this part")
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Call `on_gone`, from another thread, once the parent is gone."""
+    def watch(self, on_word: Callable[[bytes], object], on_gone: Callable[[], None]) -> None:
+        """Call `on_word` for what the parent says, and `on_gone` once it is gone.
 
-        def wait() -> None:
-            while os.read(self._lifeline, 1024):
-                pass
+        Both are called from another thread.
+        """
+
+        def listen() -> None:
+            with os.fdopen(self._lifeline, "rb") as lifeline:
+                for word in lifeline:
+                    with contextlib.suppress(RuntimeError):  # the loop is closed already
+                        on_word(word)
             logger.debug("the parent is gone")
             on_gone()
 
-        threading.Thread(target=wait, name="lifeline", daemon=True).start()
+        threading.Thread(target=listen, name="lifeline", daemon=True).start()
 
 
 def _leave_after(seconds: float) -> None:

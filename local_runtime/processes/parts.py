@@ -1,9 +1,12 @@
 """The parts of the runtime as the supervisor starts them: the command line of each."""
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_runtime.processes.supervisor import Facts, Part
+from local_runtime.listening import port_of
+from local_runtime.processes.kept_part import Facts, Part
 
 # Together less than the 20 s in which everything has stopped.
 _HOST_STOP_SECONDS = 12.0
@@ -45,27 +48,51 @@ def model_part() -> Part:
     return Part("the offline model", arguments, stop_seconds=_MODEL_STOP_SECONDS)
 
 
-def host_part(
-    app_dir: Path,
-    port: int,
-    *,
-    scheduler: str,
-    task_hub: str,
-    model_port: int | None,
-    dashboard_url: str | None,
-) -> Part:
-    """Return the Functions host; `model_port` is the offline model's, when that is in use."""
+@dataclass(frozen=True)
+class HostPlan:
+    """How to run the Functions host."""
 
-    def arguments(facts: Facts) -> Sequence[str]:
-        command = ["host", "--app", str(app_dir), "--port", str(facts.get("port", port))]
-        command += ["--scheduler", scheduler, "--task-hub", task_hub]
-        return [*command, "--dashboard-url", dashboard_url] if dashboard_url else command
+    app_dir: Path
+    listener: socket.socket
+    """Where the first process serves HTTP."""
+    scheduler: str
+    task_hub: str | None = None
+    """The task hub; None for the one that the app's settings name."""
+    dashboard_url: str | None = None
+    workers: int = 1
+    """How many processes share the work."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Set on top of this process's own environment."""
 
-    environment: dict[str, str] = {}
-    if model_port is not None:
-        environment = {
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
-            "OPENAI_API_KEY": "offline",
-            "OPENAI_MODEL": OFFLINE_MODEL,
-        }
-    return Part("the Functions host", arguments, environment, _HOST_STOP_SECONDS)
+
+def host_parts(plan: HostPlan) -> list[Part]:
+    """Return the processes of the Functions host: the first serves HTTP, the others only work."""
+    common = ["host", "--app", str(plan.app_dir), "--port", str(port_of(plan.listener))]
+    common += ["--scheduler", plan.scheduler]
+    common += ["--task-hub", plan.task_hub] if plan.task_hub else []
+    shown = ["--dashboard-url", plan.dashboard_url] if plan.dashboard_url else []
+    descriptor = plan.listener.fileno()
+    first = [*common, *shown, "--listen-fd", str(descriptor)]
+    worker = [*common, "--worker-only"]
+    return [
+        Part(
+            "the Functions host",
+            lambda _: first,
+            plan.environment,
+            _HOST_STOP_SECONDS,
+            (descriptor,),
+        ),
+        *(
+            Part(f"worker {number}", lambda _: worker, plan.environment, _HOST_STOP_SECONDS)
+            for number in range(2, plan.workers + 1)
+        ),
+    ]
+
+
+def offline_environment(model_port: int) -> dict[str, str]:
+    """Return the settings of an app that is to use the offline model."""
+    return {
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
+        "OPENAI_API_KEY": "offline",
+        "OPENAI_MODEL": OFFLINE_MODEL,
+    }

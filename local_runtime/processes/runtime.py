@@ -1,13 +1,27 @@
 """Puts the parts together: scheduler, offline model when none is configured, Functions host."""
 
 import asyncio
-from dataclasses import dataclass
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
-from local_runtime.processes.parts import host_part, model_part, scheduler_part
-from local_runtime.processes.supervisor import Facts, Supervisor
+from local_runtime.listening import listen, port_of
+from local_runtime.processes.host_group import HostGroup, first_of
+from local_runtime.processes.kept_part import Facts, Part
+from local_runtime.processes.parts import (
+    HostPlan,
+    host_parts,
+    model_part,
+    offline_environment,
+    scheduler_part,
+)
+from local_runtime.processes.supervisor import Supervisor
+from local_runtime.settings import AppSettings
 
 
 @dataclass(frozen=True)
@@ -17,11 +31,17 @@ class Plan:
     app_dir: Path
     data: Path
     task_hub: str
+    """The task hub, which the app's settings name if `fixed_task_hub` does not."""
     offline_model: bool
     http_port: int = 0
     grpc_port: int = 0
     dashboard_port: int | None = None
     scheduler_options: tuple[str, ...] = ()
+    fixed_task_hub: str | None = None
+    """The task hub that a person named on the command line."""
+    workers: int = 1
+    watch: bool = False
+    """Whether the app is loaded again when one of its files changes."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,7 @@ class RunningRuntime:
     """What came of it."""
 
     plan: Plan
+    hosts: HostGroup
     scheduler_url: str
     dashboard_url: str | None
     host_url: str
@@ -52,48 +73,55 @@ async def start_runtime(supervisor: Supervisor, plan: Plan) -> RunningRuntime:
     Raises:
         StartupError: One of them cannot start.
     """
-    # Unknown so early when the host is to find itself a port.
-    functions_url = f"http://localhost:{plan.http_port}" if plan.http_port else None
+    listener = listen(plan.http_port, "--port")
+    try:
+        return await _start_on(listener, supervisor, plan)
+    except BaseException:
+        listener.close()
+        raise
+
+
+async def _start_on(listener: socket.socket, supervisor: Supervisor, plan: Plan) -> RunningRuntime:
+    host_url = f"http://localhost:{port_of(listener)}"
     first = scheduler_part(
-        plan.data, plan.grpc_port, plan.dashboard_port, functions_url, plan.scheduler_options
+        plan.data, plan.grpc_port, plan.dashboard_port, host_url, plan.scheduler_options
     )
     try:
         async with asyncio.TaskGroup() as starting:
             scheduler_task = starting.create_task(supervisor.start(first))
             model_task = starting.create_task(_start_model(supervisor, plan))
     except* StartupError as group:
-        raise _first_of(group) from None
+        raise first_of(group) from None
     scheduler, model = scheduler_task.result(), model_task.result()
     # The address and not `localhost`, which may mean ::1 first, where nothing listens.
     scheduler_url = f"http://127.0.0.1:{scheduler['grpc_port']}"
     dashboard_url = None
     if plan.dashboard_port is not None:
         dashboard_url = f"http://localhost:{scheduler['dashboard_port']}"
-    host = await supervisor.start(
-        host_part(
-            plan.app_dir,
-            plan.http_port,
-            scheduler=scheduler_url,
-            task_hub=plan.task_hub,
-            model_port=int(model["port"]) if model else None,
-            dashboard_url=dashboard_url,
-        )
+    host_plan = HostPlan(
+        plan.app_dir, listener, scheduler_url, plan.fixed_task_hub, dashboard_url, plan.workers
     )
+    hosts = HostGroup(listener, partial(_hosts, host_plan, int(model["port"]) if model else None))
+    supervisor.keep(hosts)
+    host = await hosts.start()
     functions = cast("list[dict[str, Any]]", host["functions"])
     return RunningRuntime(
         plan,
+        hosts,
         scheduler_url,
         dashboard_url,
-        f"http://localhost:{host['port']}",
+        host_url,
         tuple((str(function["name"]), str(function["trigger"])) for function in functions),
         tuple(str(agent) for agent in host["agents"]),
     )
 
 
-def _first_of(group: BaseExceptionGroup[StartupError]) -> StartupError:
-    """Return one error of several that happened at once; a person mends them one by one."""
-    error = group.exceptions[0]
-    return _first_of(error) if isinstance(error, BaseExceptionGroup) else error
+def _hosts(plan: HostPlan, model_port: int | None) -> Sequence[Part]:
+    """Return the host's processes for the app as it is now: its settings may have changed."""
+    app = AppSettings.load(plan.app_dir, os.environ)
+    if model_port is not None and not app.model_configured:
+        plan = replace(plan, environment=offline_environment(model_port))
+    return host_parts(plan)
 
 
 async def _start_model(supervisor: Supervisor, plan: Plan) -> Facts | None:

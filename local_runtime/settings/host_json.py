@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from local_runtime.settings.json_file import read_json
@@ -29,6 +30,8 @@ class HostJson:
     """True for `overridableExistingInstanceStates: AnyState`."""
     use_forwarded_host: bool = False
     max_grpc_message_bytes: int = 4 * 1024 * 1024
+    function_timeout: timedelta | None = timedelta(minutes=30)
+    """How long a function may run; None for any time. The default is that of most plans."""
 
     @classmethod
     def load(cls, path: Path, environ: Mapping[str, str]) -> "HostJson":
@@ -60,4 +63,5 @@ class HostJson:
             use_forwarded_host=durable.child("httpsettings").flag("useforwardedhost"),
             max_grpc_message_bytes=durable.number("maxgrpcmessagesizeinbytes")
             or cls.max_grpc_message_bytes,
+            function_timeout=section.duration("functiontimeout", cls.function_timeout),
         )

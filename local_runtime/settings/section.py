@@ -1,12 +1,15 @@
 """One object of host.json, whose settings are read with a check of their kind."""
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
 
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
+_TIME_SPAN = re.compile(r"(?:(\d{1,3})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})")
 
 
 class Section:
@@ -45,6 +48,23 @@ class Section:
         return (
             self._read(name, "false", "true or false", lambda value: str(value)).lower() == "true"
         )
+
+    def duration(self, name: str, default: timedelta | None) -> timedelta | None:
+        """Return a time span of a second or more, like `00:05:00`; None for `-1`, without end."""
+        text = self.text(name, "")
+        if not text:
+            return default
+        if text == "-1":
+            return None
+        found = _TIME_SPAN.fullmatch(text)
+        kind = 'a time span like "00:05:00" (at least a second), or "-1" for none'
+        if found is None:
+            raise self._wrong(name, kind)
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if hours > 23 or minutes > 59 or seconds > 59 or not span:
+            raise self._wrong(name, kind)
+        return span
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """Return one of the allowed words, compared without case; the first when it is absent."""

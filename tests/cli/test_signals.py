@@ -19,9 +19,9 @@ def interrupt():
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
     threading.Event().wait()
 
-async def serve(ready, stop):
+async def serve(part):
     threading.Thread(target=interrupt, daemon=True).start()
-    await stop.wait()
+    await part.stop.wait()
 
 run_part(serve, print)
 """

@@ -100,13 +100,6 @@ def test_a_setting_of_the_offline_model_that_makes_no_sense(tmp_path, name, valu
     assert value in said
 
 
-def test_more_than_one_worker_is_refused(tmp_path) -> None:
-    refused = run("start", "--workers", "2", "--data", tmp_path / "data")
-    assert refused.returncode == 1
-    assert "--workers 2" in refused.stderr
-    assert not (tmp_path / "data").exists()
-
-
 def test_settings_of_the_app_configure_a_model(tmp_path, app) -> None:
     values = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
     (app / "local.settings.json").write_text(json.dumps({"Values": values}))

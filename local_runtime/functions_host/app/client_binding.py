@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from local_runtime.settings import resolve
 
+WEBHOOK_PATH = "/runtime/webhooks/durabletask"
+
 
 @dataclass(frozen=True)
 class ClientBinding:

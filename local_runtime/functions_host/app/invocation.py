@@ -12,6 +12,7 @@ import azure_functions_runtime as worker
 from local_runtime.functions_host.app import worker_messages
 from local_runtime.functions_host.app.client_binding import ClientBinding
 from local_runtime.functions_host.app.function_index import DURABLE_CLIENT, Function
+from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.app.worker_messages import (
     InvocationRequest,
     InvocationResponse,
@@ -58,30 +59,39 @@ class Returned:
 class Invoker:
     """Invokes the functions of the app that this process has loaded."""
 
-    def __init__(self, client_binding: ClientBinding, new_id: IdSource) -> None:
+    def __init__(self, client_binding: ClientBinding, new_id: IdSource, watchdog: Watchdog) -> None:
         self._client_binding = client_binding
         self._new_id = new_id
+        self._watchdog = watchdog
 
     async def invoke(
-        self, function: Function, trigger: TypedData, *, trace_parent: str = ""
+        self,
+        function: Function,
+        trigger: TypedData,
+        *,
+        trace_parent: str = "",
+        instance_id: str = "",
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
 
         Raises:
             FunctionFailed: The function raised, or gave back what cannot be sent.
+            FunctionTimedOut: The function took too long; nothing is known of what it did.
         """
         inputs = [ParameterBinding(function.trigger.name, trigger)]
         for binding in function.others:
             if binding.type == DURABLE_CLIENT:
                 client = TypedData(string=self._client_binding.to_json(binding.settings))
                 inputs.append(ParameterBinding(binding.name, client))
-        response = await self._call(
-            InvocationRequest(
-                invocation_id=self._new_id(),
-                function_id=function.function_id,
-                input_data=inputs,
-                trace_context=RpcTraceContext(trace_parent),
-            )
+        request = InvocationRequest(
+            invocation_id=self._new_id(),
+            function_id=function.function_id,
+            input_data=inputs,
+            trace_context=RpcTraceContext(trace_parent),
+        )
+        what = f"function {function.name}"
+        response = await self._watchdog.watch(
+            self._call(request), f"{instance_id}: {what}" if instance_id else what
         )
         if response.result.status != StatusResult.Success:
             exception = response.result.exception or RpcException()

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from local_runtime.clock import SystemClock
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
+from local_runtime.functions_host.app.watchdog import FunctionTimedOut
 from local_runtime.functions_host.ids import random_id
 from local_runtime.functions_host.web.home_page import home_page
 from local_runtime.functions_host.web.http_functions import HttpFunctions
@@ -41,6 +42,9 @@ class Gate:
         except ClientDisconnect:
             logger.info("a client went away before its %s was complete", request.method)
             return
+        except FunctionTimedOut:
+            # The process is about to end, so the connection is of no more use.
+            response = Response(status_code=500, headers={"Connection": "close"})
         except Exception:
             logger.exception("%s %s could not be answered", request.method, request.url.path)
             response = Response(status_code=500)

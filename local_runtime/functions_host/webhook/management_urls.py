@@ -5,9 +5,8 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
+from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH as WEBHOOK_PATH
 from local_runtime.functions_host.app.client_binding import query_string
-
-WEBHOOK_PATH = "/runtime/webhooks/durabletask"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ class ActivityBridge:
         trigger = TypedData(json=request.input.value if request.HasField("input") else "null")
         try:
             returned = await self._invoker.invoke(
-                function, trigger, trace_parent=request.parentTraceContext.traceParent
+                function,
+                trigger,
+                trace_parent=request.parentTraceContext.traceParent,
+                instance_id=request.orchestrationInstance.instanceId,
             )
         except FunctionFailed as failed:
             details = failure_details(failed)

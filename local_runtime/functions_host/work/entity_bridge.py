@@ -37,7 +37,9 @@ class EntityBridge:
             return refused(batch, token, not_found("EntityFunctionNotFound", message))
         payload = base64.b64encode(batch.SerializeToString()).decode("ascii")
         try:
-            returned = await self._invoker.invoke(function, TypedData(string=payload))
+            returned = await self._invoker.invoke(
+                function, TypedData(string=payload), instance_id=batch.instanceId
+            )
         except FunctionFailed as error:
             # The SDK turns an operation's exception into that operation's failure. What comes
             # here is an entity function that could not be run at all.

@@ -29,7 +29,9 @@ class OrchestrationBridge:
             return failed(request, token, not_found("OrchestratorFunctionNotFound", message))
         payload = base64.b64encode(request.SerializeToString()).decode("ascii")
         try:
-            returned = await self._invoker.invoke(function, TypedData(string=payload))
+            returned = await self._invoker.invoke(
+                function, TypedData(string=payload), instance_id=request.instanceId
+            )
         except FunctionFailed as error:
             # The SDK itself turns an orchestrator's exceptions into a failed completion. What
             # comes here is a trigger that could not be run at all, and a retry changes nothing.

@@ -12,15 +12,17 @@ from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHu
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime.errors import StartupError
+from local_runtime.functions_host.app.watchdog import FunctionTimedOut
 from local_runtime.functions_host.work.activity_bridge import ActivityBridge
 from local_runtime.functions_host.work.entity_bridge import EntityBridge
 from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
-from local_runtime.functions_host.work.work_item_answers import Answers
+from local_runtime.functions_host.work.work_item_answers import Answers, describe
 from local_runtime.scheduler.client import SchedulerClient
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _HELLO_PATIENCE = 2.0
 _ABANDON_SECONDS = 2.0
+_REFUSAL_PAUSE = 1.0
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -57,8 +59,19 @@ class WorkItems:
         self._limits = limits
         self._answers = Answers(scheduler)
         self._running: set[asyncio.Task[None]] = set()
+        self._refused: set[str] = set()
+        self._refusing: set[asyncio.Task[None]] = set()
         self._waiting = False
+        self._begun = asyncio.Event()
         self._stopping = False
+
+    def begin(self) -> None:
+        """Pull work from now on; before, `run` only reaches the scheduler."""
+        self._begun.set()
+
+    def take_no_more(self) -> None:
+        """Leave new work to other workers, while what runs already goes on."""
+        self._stopping = True
 
     async def run(self) -> None:
         """Pull and run work items until cancelled, connecting again whenever the stream breaks.
@@ -71,6 +84,7 @@ class WorkItems:
             try:
                 await self._connect()
                 pause = _FIRST_PAUSE
+                await self._begun.wait()
                 await self._read_stream()
             except grpc.aio.AioRpcError as error:
                 self._lost(error)
@@ -87,7 +101,7 @@ class WorkItems:
         if self._running:
             logger.info("waiting for %d running work item(s)", len(self._running))
             await asyncio.wait(self._running, timeout=grace)
-        for task in self._running:
+        for task in (*self._running, *self._refusing):
             task.cancel()
         if self._running:
             # Not for ever: the app's code may refuse to be cancelled.
@@ -130,14 +144,25 @@ class WorkItems:
             request, metadata=self._scheduler.metadata
         )
         async for item in stream:
+            if item.WhichOneof("request") in (None, "healthPing"):
+                continue
             if self._stopping:
-                # Not begun and not given back one by one: the end of the stream returns them.
-                await asyncio.Event().wait()
-            self._start(item)
+                refusing = asyncio.create_task(self._refuse(item))
+                self._refusing.add(refusing)
+                refusing.add_done_callback(self._refusing.discard)
+            else:
+                self._start(item)
+
+    async def _refuse(self, item: pb.WorkItem) -> None:
+        """Give back work that came too late, for another worker to take."""
+        name = describe(item)
+        if name in self._refused:
+            # Nobody else was there to take it. The end of the stream returns it, too.
+            await asyncio.sleep(_REFUSAL_PAUSE)
+        self._refused.add(name)
+        await self._answers.abandon(item)
 
     def _start(self, item: pb.WorkItem) -> None:
-        if item.WhichOneof("request") in (None, "healthPing"):
-            return
         task = asyncio.create_task(self._work(item))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -148,6 +173,9 @@ class WorkItems:
         except asyncio.CancelledError:
             await self._answers.abandon(item)
             raise
+        except FunctionTimedOut:
+            # Not given back before this process has ended: until then the function may still run.
+            return
         except Exception:
             # Not the app's fault, so not a failure of its orchestration: the work is given back.
             logger.exception("a work item could not be run; it was given back to the scheduler")
