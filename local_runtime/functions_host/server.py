@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # So long a request waits for an answer before it is told that the scheduler is not there.
 _SCHEDULER_PATIENCE = 3.0
+# For a request whose connection was accepted just before no more are.
+_LAST_REQUEST_SECONDS = 0.5
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -94,7 +96,15 @@ async def serve(
             work_items.begin()
             if http is not None:
                 await http.open(index, invoker, scheduler, app.host, settings.dashboard_url)
-        await _until_the_end(work_items, turn, stop, watchdog.spent)
+        await any_of(stop, turn.make_way, watchdog.spent)
+        if not stop.is_set():
+            work_items.take_no_more()
+            if http is not None:
+                http.accept_no_more()
+            if turn.make_way.is_set():
+                turn.made_way()
+            await any_of(stop, within=_LAST_REQUEST_SECONDS if watchdog.spent.is_set() else None)
+        logger.info("stopping")
         if http is not None:
             # First, while work items still run: a request may be waiting for one.
             await http.close()
@@ -122,18 +132,6 @@ async def _reach_scheduler(
     if not reached and http is not None:
         await http.begin()
     await any_of(work_items.connected, stop)
-
-
-async def _until_the_end(
-    work_items: WorkItems, turn: Succession, stop: asyncio.Event, spent: asyncio.Event
-) -> None:
-    await any_of(stop, turn.make_way, spent)
-    if not stop.is_set():
-        work_items.take_no_more()
-        if turn.make_way.is_set():
-            turn.made_way()
-        await any_of(stop, spent)
-    logger.info("stopping")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,10 @@ from typing import Any
 from local_runtime.errors import StartupError
 from local_runtime.processes.kept_part import Facts, KeptPart, Part
 
+_GIVE_UP_SECONDS = 1.0
+# The old processes accept no more connections by then; a request may still be on its way.
+_LAST_REQUEST_SECONDS = 1.0
+
 
 class HostGroup:
     """The host's processes. Each generation of them loads the app as it is at that time."""
@@ -64,7 +68,8 @@ class HostGroup:
             return await self._start_all()
         except BaseException:
             starting, self._starting = self._starting, []
-            await _all(kept.stop() for kept in starting)
+            # They have begun nothing that could be lost, and may hang in the app's code.
+            await _all(kept.stop(_GIVE_UP_SECONDS) for kept in starting)
             raise
 
     async def _start_all(self) -> Facts:
@@ -80,7 +85,7 @@ class HostGroup:
         old = self._current
         await _all(kept.make_way() for kept in old)
         self._begin()
-        leaving = asyncio.create_task(_all(kept.stop() for kept in old))
+        leaving = asyncio.create_task(_leave(old))
         self._leaving[leaving] = old
         leaving.add_done_callback(self._leaving.pop)
 
@@ -94,6 +99,11 @@ def first_of(group: BaseExceptionGroup[StartupError]) -> StartupError:
     """Return one error of several that happened at once."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _leave(old: Sequence[KeptPart]) -> None:
+    await asyncio.sleep(_LAST_REQUEST_SECONDS)
+    await _all(kept.stop() for kept in old)
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -75,12 +75,15 @@ class KeptPart:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.make_way(), self._part.stop_seconds)
 
-    async def stop(self) -> None:
-        """Stop the part, and wait until it has stopped."""
+    async def stop(self, seconds: float | None = None) -> None:
+        """Stop the part, and wait until it has stopped.
+
+        It is killed after so many seconds, or when the time that is the part's own is over.
+        """
         self._stopping = True
         await self._keep_no_longer()
         if self._process is not None:
-            await self._process.stop(self._part.stop_seconds)
+            await self._process.stop(self._part.stop_seconds if seconds is None else seconds)
 
     async def _keep_no_longer(self) -> None:
         if self._keeping is not None:

@@ -1,5 +1,6 @@
 """The HTTP side of a host process: its port, and from when until when requests are taken there."""
 
+import asyncio
 import contextlib
 import socket
 
@@ -60,6 +61,12 @@ class HttpSide:
         """Answer requests, and let them through to the app and the webhook."""
         self._gate.open(FrontDoor(index, invoker, scheduler, host, dashboard_url))
         await self.begin()
+
+    def accept_no_more(self) -> None:
+        """Leave new connections to another process; answer what comes on those that are there."""
+        if self._begun:
+            # The server itself can only stop as a whole.
+            asyncio.get_running_loop().remove_reader(self._listener)
 
     async def close(self) -> None:
         """Take no more requests, and let those that run finish for a while."""
