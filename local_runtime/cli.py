@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from local_runtime.commands.keys_command import keys_app
 from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
@@ -32,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(keys_app, name="keys")
+
 AppOption = Annotated[
     Path, typer.Option("--app", help="The folder of the function app (holds function_app.py).")
 ]
@@ -47,6 +50,13 @@ TaskHub = Annotated[
 ]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="How many host processes; only 1 so far.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where state is kept. Default: .local in the app's folder."),
+]
+EnableAuth = Annotated[
+    bool, typer.Option("--enable-auth", help="Ask for keys, as on Azure; see the command `keys`.")
 ]
 RetentionDays = Annotated[
     float | None,
@@ -67,11 +77,10 @@ def start(
         int, typer.Option(min=0, max=65535, help="Port of the scheduler (gRPC).")
     ] = 8080,
     dashboard_port: DashboardPort = 8082,
-    data: Annotated[
-        Path | None, typer.Option(help="Where state is kept. Default: .local in the app's folder.")
-    ] = None,
+    data: DataOption = None,
     workers: Workers = 1,
     task_hub: TaskHub = None,
+    enable_auth: EnableAuth = False,
     retention_days: RetentionDays = None,
     virtual_time: VirtualTime = False,
     verbose: Verbose = False,
@@ -99,6 +108,7 @@ def start(
             *(() if retention_days is None else ("--retention-days", str(retention_days))),
             *(("--virtual-time",) if virtual_time else ()),
         ),
+        enable_auth=enable_auth,
     )
     asyncio.run(run_service(plan, typer.echo))
 
@@ -146,7 +156,9 @@ def host(
         str, typer.Option(help="The scheduler's address.")
     ] = "http://localhost:8080",
     task_hub: TaskHub = None,
+    data: DataOption = None,
     workers: Workers = 1,
+    enable_auth: EnableAuth = False,
     dashboard_url: Annotated[str | None, typer.Option(hidden=True)] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -155,7 +167,15 @@ def host(
 
     _set_up(verbose)
     _check_workers(workers)
-    settings = HostSettings(app_dir.resolve(), port, scheduler, task_hub or "", dashboard_url)
+    settings = HostSettings(
+        app_dir.resolve(),
+        port,
+        scheduler,
+        task_hub or "",
+        dashboard_url,
+        data=None if data is None else data.resolve(),
+        enable_auth=enable_auth,
+    )
 
     def announce(facts: Facts) -> None:
         logger.info("functions at http://localhost:%s; stop with Ctrl-C", facts["port"])

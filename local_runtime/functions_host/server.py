@@ -11,12 +11,17 @@ from pathlib import Path
 import azure_functions_runtime as worker
 
 from local_runtime.errors import StartupError
+from local_runtime.functions_host.admin.routes import admin_of
 from local_runtime.functions_host.app.app_loader import load_app
 from local_runtime.functions_host.app.client_binding import ClientBinding
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.ids import random_id
+from local_runtime.functions_host.keys.browser_guard import BrowserGuard
+from local_runtime.functions_host.keys.key_store import KeyStore
+from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.web.front_door import FrontDoor, Gate
+from local_runtime.functions_host.web.home_page import HomeFacts, HomePage
 from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
 from local_runtime.functions_host.work.activity_bridge import ActivityBridge
 from local_runtime.functions_host.work.entity_bridge import EntityBridge
@@ -45,8 +50,17 @@ class HostSettings:
     task_hub: str
     """The task hub; empty for the one that the app's own settings name."""
     dashboard_url: str | None = None
+    data: Path | None = None
+    """Where state is kept; `.local` in the app's folder if it is None."""
+    enable_auth: bool = False
+    """Whether keys are asked for, as on Azure."""
     grace_seconds: float = 6.0
     """How long running work items may take to finish when the host stops."""
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder for what this host itself keeps."""
+        return (self.data or self.app_dir / ".local").resolve() / "host"
 
 
 async def serve(
@@ -62,9 +76,13 @@ async def serve(
             not are given back to the scheduler.
 
     Raises:
-        StartupError: The app is broken or the port is taken.
+        StartupError: The app is broken, the port is taken, or the keys cannot be used.
     """
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
+    keys = KeyStore(settings.state_dir)
+    guard = BrowserGuard(use_forwarded_host=app.host.use_forwarded_host)
+    protection = Protection(keys, guard, asks_for_keys=settings.enable_auth)
+    protection.prepare()
     gate = Gate()
     async with contextlib.AsyncExitStack() as http:
         listener = listen(settings.port, "--port")
@@ -76,12 +94,19 @@ async def serve(
         address = _url(settings.scheduler)
         hub = _sendable(settings.task_hub or app.task_hub)
         async with SchedulerClient.open(address, hub) as scheduler:
-            invoker = Invoker(_client_binding(app.host, address, hub, port), random_id)
+            binding = _client_binding(app.host, address, hub, port, protection.webhook_key)
+            invoker = Invoker(binding, random_id)
             work_items = WorkItems(scheduler, address, _bridges(index, invoker), limits)
             async with _pulling(work_items, stop, settings.grace_seconds):
                 if not stop.is_set():
-                    dashboard = settings.dashboard_url
-                    gate.open(FrontDoor(index, invoker, scheduler, app.host, dashboard))
+                    facts = HomeFacts(
+                        app.app_dir, hub, app.host.route_prefix, settings.dashboard_url
+                    )
+                    home = HomePage(index, protection, facts)
+                    admin = admin_of(app, index, invoker, protection, keys, port)
+                    gate.open(
+                        FrontDoor(index, invoker, scheduler, app.host, protection, admin, home)
+                    )
                     ready(_facts(port, index))
                 await stop.wait()
                 logger.info("stopping")
@@ -114,7 +139,13 @@ async def _pulling(
             executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int) -> ClientBinding:
+def _client_binding(
+    host: HostJson,
+    scheduler_url: str,
+    task_hub: str,
+    port: int,
+    webhook_key: Callable[[], str | None],
+) -> ClientBinding:
     return ClientBinding(
         task_hub=task_hub,
         connection_name=host.connection_name,
@@ -123,6 +154,7 @@ def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int
         environ=os.environ,
         max_message_bytes=host.max_grpc_message_bytes,
         use_forwarded_host=host.use_forwarded_host,
+        webhook_key=webhook_key,
     )
 
 

@@ -53,12 +53,17 @@ def host_part(
     task_hub: str,
     model_port: int | None,
     dashboard_url: str | None,
+    data: Path,
+    options: Sequence[str] = (),
 ) -> Part:
-    """Return the Functions host; `model_port` is the offline model's, when that is in use."""
+    """Return the Functions host; `model_port` is the offline model's, when that is in use.
+
+    `options` are more options of its command line.
+    """
 
     def arguments(facts: Facts) -> Sequence[str]:
         command = ["host", "--app", str(app_dir), "--port", str(facts.get("port", port))]
-        command += ["--scheduler", scheduler, "--task-hub", task_hub]
+        command += ["--scheduler", scheduler, "--task-hub", task_hub, "--data", str(data), *options]
         return [*command, "--dashboard-url", dashboard_url] if dashboard_url else command
 
     environment: dict[str, str] = {}

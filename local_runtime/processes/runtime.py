@@ -22,6 +22,7 @@ class Plan:
     grpc_port: int = 0
     dashboard_port: int | None = None
     scheduler_options: tuple[str, ...] = ()
+    enable_auth: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ async def start_runtime(supervisor: Supervisor, plan: Plan) -> RunningRuntime:
             task_hub=plan.task_hub,
             model_port=int(model["port"]) if model else None,
             dashboard_url=dashboard_url,
+            data=plan.data,
+            options=("--enable-auth",) if plan.enable_auth else (),
         )
     )
     functions = cast("list[dict[str, Any]]", host["functions"])

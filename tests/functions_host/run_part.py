@@ -31,7 +31,9 @@ async def main(part: str, settings: dict) -> None:
     else:
         from local_runtime.functions_host.server import HostSettings, serve
 
-        settings["app_dir"] = Path(settings["app_dir"])
+        for name in ("app_dir", "data"):
+            if name in settings:
+                settings[name] = Path(settings[name])
         await serve(HostSettings(**settings), ready=ready, stop=stop)
 
 
