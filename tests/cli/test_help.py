@@ -9,6 +9,7 @@ OPTIONS = {
     " --enable-auth --retention-days --virtual-time",
     "scheduler": "--grpc-port --dashboard-port --data --durability --retention-days --virtual-time",
     "host": "--app --port --scheduler --task-hub --data --workers --enable-auth",
+    "keys": "create rotate delete list webhook",
     "run": "--input --app --timeout",
 }
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -87,7 +88,7 @@ class HomePage:
     def _row(self, function: Function) -> _Row:
         trigger = function.trigger.type
         if trigger == ORCHESTRATION:
-            path = f"{WEBHOOK_PATH}/orchestrators/{function.durable_name}"
+            path = f"{WEBHOOK_PATH}/orchestrators/{quote(function.durable_name, safe='')}"
             return _Row(function.durable_name, trigger, "POST", path, is_link=False)
         route = function.http_route(self._facts.route_prefix)
         if route is None:
