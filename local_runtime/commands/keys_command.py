@@ -46,7 +46,7 @@ def create(
             f"there is a key {name!r} already, and its value cannot be shown again. "
             "Give it a new value with `keys rotate`, or make a key of another name."
         )
-    typer.echo(store.make(scope, name)[0])
+    _make_and_print(store, scope, name)
 
 
 @keys_app.command("rotate")
@@ -59,7 +59,7 @@ def rotate(
     """Give a key a new value and print it; the old one opens nothing any more."""
     store = _store(app_dir, data)
     scope = _scope_of_existing(store, name, function)
-    typer.echo(store.make(scope, name)[0])
+    _make_and_print(store, scope, name)
 
 
 @keys_app.command("delete")
@@ -92,6 +92,16 @@ def webhook(app_dir: AppOption = Path(), data: DataOption = None) -> None:
     `keys rotate durabletask_extension` makes all URLs void that were handed out so far.
     """
     typer.echo(_store(app_dir, data).kept_ring().webhook_value)
+
+
+def _make_and_print(store: "KeyStore", scope: str, name: str) -> None:
+    from local_runtime.functions_host.keys.key_ring import MASTER, MASTER_SCOPE, what_opens
+
+    value, _ = store.make(scope, name)
+    opens = what_opens(MASTER_SCOPE if name.lower() == MASTER else scope)
+    # Apart from the value, which may be taken into a variable.
+    typer.echo(f"The key {name!r} opens {opens}. It is shown this once:", err=True)
+    typer.echo(value)
 
 
 def _store(app_dir: Path, data: Path | None) -> "KeyStore":
