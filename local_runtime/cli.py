@@ -98,7 +98,7 @@ def start(
     settings = _app_settings(app_dir)
     plan = Plan(
         app_dir=settings.app_dir,
-        data=(data or settings.app_dir / ".local").resolve(),
+        data=_data_dir(data, settings.app_dir),
         task_hub=task_hub or settings.task_hub,
         offline_model=not settings.model_configured,
         http_port=port,
@@ -167,14 +167,15 @@ def host(
 
     _set_up(verbose)
     _check_workers(workers)
+    folder = app_dir.resolve()
     settings = HostSettings(
-        app_dir.resolve(),
+        folder,
         port,
         scheduler,
         task_hub or "",
+        _data_dir(data, folder),
         dashboard_url,
-        data=None if data is None else data.resolve(),
-        enable_auth=enable_auth,
+        enable_auth,
     )
 
     def announce(facts: Facts) -> None:
@@ -285,6 +286,10 @@ def _app_settings(app_dir: Path) -> AppSettings:
     # Here and not only in the host: before the data folder is made in a wrong place.
     check_app_dir(folder)
     return AppSettings.load(folder, os.environ)
+
+
+def _data_dir(data: Path | None, app_dir: Path) -> Path:
+    return (data or app_dir / ".local").resolve()
 
 
 def _retention(days: float | None) -> timedelta | None:

@@ -49,9 +49,9 @@ class HostSettings:
     """The address of the scheduler, as a URL or as `host:port`."""
     task_hub: str
     """The task hub; empty for the one that the app's own settings name."""
+    data_dir: Path
+    """Where state is kept; the host's own is in its folder `host`."""
     dashboard_url: str | None = None
-    data: Path | None = None
-    """Where state is kept; `.local` in the app's folder if it is None."""
     enable_auth: bool = False
     """Whether keys are asked for, as on Azure."""
     grace_seconds: float = 6.0
@@ -60,7 +60,7 @@ class HostSettings:
     @property
     def state_dir(self) -> Path:
         """The folder for what this host itself keeps."""
-        return (self.data or self.app_dir / ".local").resolve() / "host"
+        return self.data_dir.resolve() / "host"
 
 
 async def serve(

@@ -51,9 +51,9 @@ def host_part(
     *,
     scheduler: str,
     task_hub: str,
+    data: Path,
     model_port: int | None,
     dashboard_url: str | None,
-    data: Path,
     options: Sequence[str] = (),
 ) -> Part:
     """Return the Functions host; `model_port` is the offline model's, when that is in use.

@@ -76,9 +76,9 @@ async def start_runtime(supervisor: Supervisor, plan: Plan) -> RunningRuntime:
             plan.http_port,
             scheduler=scheduler_url,
             task_hub=plan.task_hub,
+            data=plan.data,
             model_port=int(model["port"]) if model else None,
             dashboard_url=dashboard_url,
-            data=plan.data,
             options=("--enable-auth",) if plan.enable_auth else (),
         )
     )

@@ -31,9 +31,8 @@ async def main(part: str, settings: dict) -> None:
     else:
         from local_runtime.functions_host.server import HostSettings, serve
 
-        for name in ("app_dir", "data"):
-            if name in settings:
-                settings[name] = Path(settings[name])
+        settings["app_dir"] = Path(settings["app_dir"])
+        settings["data_dir"] = Path(settings["data_dir"])
         await serve(HostSettings(**settings), ready=ready, stop=stop)
 
 

@@ -13,9 +13,8 @@ APP = APPS / "keyed"
 
 
 @pytest.fixture(scope="module")
-def open_host(scheduler, tmp_path_factory) -> Iterator[tuple[Part, httpx.Client]]:
-    data = str(tmp_path_factory.mktemp("admin"))
-    with running_host(APP, scheduler, task_hub="Admin", data=data) as host:
+def open_host(scheduler) -> Iterator[tuple[Part, httpx.Client]]:
+    with running_host(APP, scheduler, task_hub="Admin") as host:
         yield host
 
 
@@ -190,7 +189,7 @@ def test_a_page_of_somebody_else_changes_nothing(host, request_line, headers, co
         assert "--enable-auth" in reply.text
 
 
-def test_behind_a_trusted_proxy_a_page_may_call_its_own_origin(scheduler, tmp_path):
+def test_behind_a_trusted_proxy_a_page_may_call_its_own_origin(scheduler):
     settings = {
         "AzureFunctionsJobHost__extensions__durableTask__httpSettings__useForwardedHost": "true"
     }
@@ -199,7 +198,7 @@ def test_behind_a_trusted_proxy_a_page_may_call_its_own_origin(scheduler, tmp_pa
         "x-forwarded-host": "app.test",
         "x-forwarded-proto": "https",
     }
-    options = {"task_hub": "Admin", "data": str(tmp_path), "environ": settings}
+    options = {"task_hub": "Admin", "environ": settings}
     with running_host(APP, scheduler, **options) as (_, host):
         start = f"{WEBHOOK}/orchestrators/waits"
         assert host.post(start, headers=page).status_code == 202

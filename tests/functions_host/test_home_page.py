@@ -11,9 +11,8 @@ DASHBOARD = 'http://localhost:8082/?a=1&b="2"'
 
 
 @pytest.fixture(scope="module")
-def host(scheduler, tmp_path_factory):
-    data = str(tmp_path_factory.mktemp("home"))
-    options = {"task_hub": "Home", "data": data, "dashboard_url": DASHBOARD}
+def host(scheduler):
+    options = {"task_hub": "Home", "dashboard_url": DASHBOARD}
     with running_host(APP, scheduler, **options) as (_, host):
         yield host
 
@@ -55,8 +54,8 @@ def test_to_another_name_it_only_says_that_the_host_runs(host, name):
     assert "Home" not in reply.text
 
 
-def test_with_keys_it_tells_only_the_master_key_what_runs(scheduler, tmp_path):
-    options = {"task_hub": "Home", "data": str(tmp_path), "enable_auth": True}
+def test_with_keys_it_tells_only_the_master_key_what_runs(scheduler):
+    options = {"task_hub": "Home", "enable_auth": True}
     with running_host(APP, scheduler, **options) as (_, host):
         reply = host.get("/")
 

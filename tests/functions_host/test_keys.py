@@ -53,7 +53,7 @@ def on_the_command_line(data: Path, *arguments: str) -> str:
 
 
 def keyed_host(scheduler: str, data: Path):
-    return running_host(APP, scheduler, task_hub="Keyed", data=str(data), enable_auth=True)
+    return running_host(APP, scheduler, task_hub="Keyed", data_dir=str(data), enable_auth=True)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_refusal_of_admin_says_as_the_real_host_what_it_would_take(keyed):
 
 
 def test_without_the_option_no_keys_are_asked_for(scheduler, tmp_path):
-    options = {"task_hub": "Keyed", "data": str(tmp_path)}
+    options = {"task_hub": "Keyed", "data_dir": str(tmp_path)}
     with running_host(APP, scheduler, **options) as (_, host):
         assert host.get("/v1/guarded").text == "guarded"
         assert host.get("/v1/root?code=anything").text == "root"
@@ -381,7 +381,7 @@ def test_a_broken_file_of_keys_ends_the_start_and_is_left_as_it_is(tmp_path, tex
     path.write_bytes(text.encode("latin-1"))
     settings = {"app_dir": str(APP), "scheduler": "localhost:1", "port": 0, "task_hub": ""}
 
-    with running("host", **settings, data=str(tmp_path), enable_auth=True) as part:
+    with running("host", **settings, data_dir=str(tmp_path), enable_auth=True) as part:
         part.process.wait(30)
         log = part.end()
 
