@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from local_runtime.commands.keys_command import keys_app
 from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
 from local_runtime.processes.part_process import Facts, PartControl, run_part
 from local_runtime.proxies import bypass_proxies
 from local_runtime.settings import AppSettings, check_app_dir
+
+if TYPE_CHECKING:
+    from local_runtime.functions_host.server import HostSettings
 
 logger = logging.getLogger("local_runtime")
 
@@ -32,6 +36,8 @@ app = typer.Typer(
     # Its tracebacks show the values of variables, which may be prompts or keys.
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(keys_app, name="keys")
 
 AppOption = Annotated[
     Path, typer.Option("--app", help="The folder of the function app (holds function_app.py).")
@@ -59,6 +65,13 @@ Watch = Annotated[
     bool,
     typer.Option("--watch", help="Load the app again when one of its files changes."),
 ]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where state is kept. Default: .local in the app's folder."),
+]
+EnableAuth = Annotated[
+    bool, typer.Option("--enable-auth", help="Ask for keys, as on Azure; see the command `keys`.")
+]
 RetentionDays = Annotated[
     float | None,
     typer.Option(help="Delete finished instances so many days after their end. Default: never."),
@@ -78,12 +91,11 @@ def start(
         int, typer.Option(min=0, max=65535, help="Port of the scheduler (gRPC).")
     ] = 8080,
     dashboard_port: DashboardPort = 8082,
-    data: Annotated[
-        Path | None, typer.Option(help="Where state is kept. Default: .local in the app's folder.")
-    ] = None,
+    data: DataOption = None,
     workers: Workers = 1,
     watch: Watch = False,
     task_hub: TaskHub = None,
+    enable_auth: EnableAuth = False,
     retention_days: RetentionDays = None,
     virtual_time: VirtualTime = False,
     verbose: Verbose = False,
@@ -100,7 +112,7 @@ def start(
     settings = _app_settings(app_dir)
     plan = Plan(
         app_dir=settings.app_dir,
-        data=(data or settings.app_dir / ".local").resolve(),
+        data=_data_dir(data, settings.app_dir),
         task_hub=task_hub or settings.task_hub,
         offline_model=not settings.model_configured,
         http_port=port,
@@ -113,6 +125,7 @@ def start(
         fixed_task_hub=task_hub,
         workers=workers,
         watch=watch,
+        enable_auth=enable_auth,
     )
     asyncio.run(run_service(plan, typer.echo))
 
@@ -164,8 +177,10 @@ def host(
         str, typer.Option(help="The scheduler's address.")
     ] = "http://localhost:8080",
     task_hub: TaskHub = None,
+    data: DataOption = None,
     workers: Workers = 1,
     watch: Watch = False,
+    enable_auth: EnableAuth = False,
     dashboard_url: Annotated[str | None, typer.Option(hidden=True)] = None,
     listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     worker_only: Annotated[bool, typer.Option(hidden=True)] = False,
@@ -173,32 +188,40 @@ def host(
 ) -> None:
     """Run a Functions host alone, with the app, against a scheduler that runs elsewhere."""
     _set_up(verbose)
+    folder = app_dir.resolve()
+    data_dir = _data_dir(data, folder)
     if listen_fd is None and not worker_only:
         from local_runtime.commands.host_command import HostRequest, run_host
 
         request = HostRequest(
-            app_dir.resolve(), port, scheduler, task_hub, dashboard_url, workers, watch
+            folder,
+            port,
+            scheduler,
+            data_dir,
+            task_hub,
+            dashboard_url,
+            workers,
+            watch=watch,
+            enable_auth=enable_auth,
         )
         asyncio.run(run_host(request))
         return
 
     # One of the processes that the branch above, or `start`, keeps running.
-    from local_runtime.functions_host.server import HostSettings, serve
+    from local_runtime.functions_host.server import HostSettings
 
     settings = HostSettings(
-        app_dir.resolve(),
+        folder,
         port,
         scheduler,
         task_hub or "",
+        data_dir,
         dashboard_url,
+        enable_auth,
         listen_fd=listen_fd,
         worker_only=worker_only,
     )
-
-    def serve_host(part: PartControl) -> Awaitable[None]:
-        return serve(settings, ready=part.ready, stop=part.stop, succession=part)
-
-    run_part(serve_host, lambda _: None)
+    _run_host_process(settings)
 
 
 @app.command()
@@ -256,6 +279,15 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _run_host_process(settings: "HostSettings") -> None:
+    from local_runtime.functions_host.server import serve
+
+    def serve_host(part: PartControl) -> Awaitable[None]:
+        return serve(settings, ready=part.ready, stop=part.stop, succession=part)
+
+    run_part(serve_host, lambda _: None)
+
+
 def _run_and_print(
     settings: AppSettings, name: str, input_json: str | None, timeout: float | None
 ) -> None:
@@ -303,6 +335,10 @@ def _app_settings(app_dir: Path) -> AppSettings:
     # Here and not only in the host: before the data folder is made in a wrong place.
     check_app_dir(folder)
     return AppSettings.load(folder, os.environ)
+
+
+def _data_dir(data: Path | None, app_dir: Path) -> Path:
+    return (data or app_dir / ".local").resolve()
 
 
 def _retention(days: float | None) -> timedelta | None:

@@ -4,9 +4,11 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from local_runtime.processes.runtime import RunningRuntime
+from local_runtime.processes.runtime import Plan, RunningRuntime
 
 WEBHOOK = "/runtime/webhooks/durabletask"
+
+KEY_VARIABLE = "FUNCTIONS_KEY"
 
 OFFLINE_NOTICE = (
     "No model is configured: an offline stand-in answers. Its replies are canned, not a model's. "
@@ -32,9 +34,13 @@ def banner(running: RunningRuntime) -> str:
         ("Flows", ", ".join(running.orchestrators) or "none"),
         ("Model", OFFLINE_NOTICE if plan.offline_model else "as configured"),
     ]
+    if plan.enable_auth:
+        rows.append(("Keys", "asked for"))
     lines = ["", "The embedded runtime is running.", ""]
     lines += [f"  {title:<10} {text}" for title, text in rows]
     starts = [f"  {_curl(running, name)}" for name in running.orchestrators]
+    if plan.enable_auth:
+        lines += ["", "Make the key that opens everything, once, and use it:", _first_key(plan)]
     if starts:
         lines += ["", "Start a flow:", *starts]
     return "\n".join([*lines, "", "Stop with Ctrl-C.", ""])
@@ -49,4 +55,12 @@ def _curl(running: RunningRuntime, orchestrator: str) -> str:
         command += ["-d", f"@{sample if in_app_dir else running.plan.app_dir / sample}"]
     else:
         command += ["-d", "null"]
+    if running.plan.enable_auth:
+        # Through a pipe: what is given to curl itself, every user sees in the list of processes.
+        return f'echo "x-functions-key: ${KEY_VARIABLE}" | {shlex.join([*command, "-H", "@-"])}'
     return shlex.join(command)
+
+
+def _first_key(plan: Plan) -> str:
+    make = ["python", "-m", "local_runtime", "keys", "create", "_master", "--data", str(plan.data)]
+    return f"  export {KEY_VARIABLE}=$({shlex.join(make)})"

@@ -25,10 +25,12 @@ class HostRequest:
     app_dir: Path
     port: int
     scheduler: str
+    data: Path
     task_hub: str | None
     dashboard_url: str | None
     workers: int
     watch: bool
+    enable_auth: bool
 
 
 async def run_host(request: HostRequest) -> None:
@@ -44,9 +46,11 @@ async def run_host(request: HostRequest) -> None:
         request.app_dir,
         listener,
         request.scheduler,
+        request.data,
         request.task_hub,
         request.dashboard_url,
         request.workers,
+        enable_auth=request.enable_auth,
     )
 
     def parts() -> Sequence[Part]:

@@ -16,6 +16,7 @@ from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
+from local_runtime.functions_host.keys.key_store import KeyStore
 from local_runtime.functions_host.succession import Alone, Succession, any_of
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
@@ -23,6 +24,7 @@ from local_runtime.scheduler.client import SchedulerClient
 from local_runtime.settings import AppSettings, HostJson
 
 if TYPE_CHECKING:
+    from local_runtime.functions_host.web.front_door import FrontDoor
     from local_runtime.functions_host.web.http_side import HttpSide
 
 # So long a request waits for an answer before it is told that the scheduler is not there.
@@ -43,13 +45,22 @@ class HostSettings:
     """The address of the scheduler, as a URL or as `host:port`."""
     task_hub: str
     """The task hub; empty for the one that the app's own settings name."""
+    data_dir: Path
+    """Where state is kept; the host's own is in its folder `host`."""
     dashboard_url: str | None = None
+    enable_auth: bool = False
+    """Whether keys are asked for, as on Azure."""
     grace_seconds: float = 6.0
     """How long running work items may take to finish when the host stops."""
     listen_fd: int | None = None
     """The number of an open socket that listens on `port`, if it belongs to the parent process."""
     worker_only: bool = False
     """Only run work items; another process serves HTTP on `port`."""
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder for what this host itself keeps."""
+        return self.data_dir.resolve() / "host"
 
 
 async def serve(
@@ -70,10 +81,13 @@ async def serve(
         succession: When to begin and to make way, for one of several processes.
 
     Raises:
-        StartupError: The app is broken or the port is taken.
+        StartupError: The app is broken, the port is taken, or the keys cannot be used.
         ProcessSpent: A function took longer than it may; this process is to be replaced.
     """
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
+    keys = KeyStore(settings.state_dir)
+    webhook_key = keys.webhook_value if settings.enable_auth else _no_key
+    webhook_key()  # now, so that keys that cannot be used end the start
     turn = succession or Alone()
     async with contextlib.AsyncExitStack() as closing:
         http = await _http_side(settings, closing)
@@ -84,7 +98,8 @@ async def serve(
         hub = _sendable(settings.task_hub or app.task_hub)
         port = settings.port if http is None else http.port
         watchdog = Watchdog(app.host.function_timeout)
-        invoker = Invoker(_client_binding(app.host, address, hub, port), random_id, watchdog)
+        binding = _client_binding(app.host, address, hub, port, webhook_key)
+        invoker = Invoker(binding, random_id, watchdog)
         scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
         work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
         await closing.enter_async_context(pulling(work_items, stop, settings.grace_seconds))
@@ -95,7 +110,7 @@ async def serve(
         if not stop.is_set():
             work_items.begin()
             if http is not None:
-                await http.open(index, invoker, scheduler, app.host, settings.dashboard_url)
+                await http.open(_front_door(settings, app, index, invoker, scheduler, keys, port))
         await any_of(stop, turn.make_way, watchdog.spent)
         if not stop.is_set():
             work_items.take_no_more()
@@ -125,6 +140,22 @@ async def _http_side(
     return http
 
 
+def _front_door(
+    settings: HostSettings,
+    app: AppSettings,
+    index: FunctionIndex,
+    invoker: Invoker,
+    scheduler: SchedulerClient,
+    keys: KeyStore,
+    port: int,
+) -> "FrontDoor":
+    from local_runtime.functions_host.web.opening import Opening
+
+    asks_for_keys, dashboard_url = settings.enable_auth, settings.dashboard_url
+    opening = Opening(app, index, invoker, scheduler, keys, port, asks_for_keys, dashboard_url)
+    return opening.front_door()
+
+
 async def _reach_scheduler(
     work_items: WorkItems, http: "HttpSide | None", stop: asyncio.Event
 ) -> None:
@@ -146,7 +177,13 @@ def _warnings_once(settings: HostSettings) -> Generator[None]:
         logger.setLevel(level)
 
 
-def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int) -> ClientBinding:
+def _client_binding(
+    host: HostJson,
+    scheduler_url: str,
+    task_hub: str,
+    port: int,
+    webhook_key: Callable[[], str | None],
+) -> ClientBinding:
     return ClientBinding(
         task_hub=task_hub,
         connection_name=host.connection_name,
@@ -155,7 +192,12 @@ def _client_binding(host: HostJson, scheduler_url: str, task_hub: str, port: int
         environ=os.environ,
         max_message_bytes=host.max_grpc_message_bytes,
         use_forwarded_host=host.use_forwarded_host,
+        webhook_key=webhook_key,
     )
+
+
+def _no_key() -> None:
+    """Nothing is asked for, so nothing is handed out."""
 
 
 def _sendable(task_hub: str) -> str:

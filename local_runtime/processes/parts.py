@@ -56,11 +56,15 @@ class HostPlan:
     listener: socket.socket
     """Where the first process serves HTTP."""
     scheduler: str
+    data: Path
+    """Where state is kept; the host's own is in its folder `host`."""
     task_hub: str | None = None
     """The task hub; None for the one that the app's settings name."""
     dashboard_url: str | None = None
     workers: int = 1
     """How many processes share the work."""
+    enable_auth: bool = False
+    """Whether keys are asked for, as on Azure."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Set on top of this process's own environment."""
 
@@ -68,8 +72,9 @@ class HostPlan:
 def host_parts(plan: HostPlan) -> list[Part]:
     """Return the processes of the Functions host: the first serves HTTP, the others only work."""
     common = ["host", "--app", str(plan.app_dir), "--port", str(port_of(plan.listener))]
-    common += ["--scheduler", plan.scheduler]
+    common += ["--scheduler", plan.scheduler, "--data", str(plan.data)]
     common += ["--task-hub", plan.task_hub] if plan.task_hub else []
+    common += ["--enable-auth"] if plan.enable_auth else []
     shown = ["--dashboard-url", plan.dashboard_url] if plan.dashboard_url else []
     descriptor = plan.listener.fileno()
     first = [*common, *shown, "--listen-fd", str(descriptor)]

@@ -42,6 +42,7 @@ class Plan:
     workers: int = 1
     watch: bool = False
     """Whether the app is loaded again when one of its files changes."""
+    enable_auth: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,14 @@ async def _start_on(listener: socket.socket, supervisor: Supervisor, plan: Plan)
     if plan.dashboard_port is not None:
         dashboard_url = f"http://localhost:{scheduler['dashboard_port']}"
     host_plan = HostPlan(
-        plan.app_dir, listener, scheduler_url, plan.fixed_task_hub, dashboard_url, plan.workers
+        plan.app_dir,
+        listener,
+        scheduler_url,
+        plan.data,
+        plan.fixed_task_hub,
+        dashboard_url,
+        plan.workers,
+        enable_auth=plan.enable_auth,
     )
     hosts = HostGroup(listener, partial(_hosts, host_plan, int(model["port"]) if model else None))
     supervisor.keep(hosts)

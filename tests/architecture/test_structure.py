@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "local_runtime.log_setup": [],
     "local_runtime.commands": [
         "local_runtime.commands",
+        "local_runtime.functions_host.keys",
         "local_runtime.processes",
         "local_runtime.scheduler.client",
         "local_runtime.clock",
@@ -62,6 +63,10 @@ MAY_IMPORT = {
         "local_runtime.clock",
         "local_runtime.errors",
         "local_runtime.settings",
+    ],
+    "local_runtime.functions_host.keys": [
+        "local_runtime.functions_host.keys",
+        "local_runtime.errors",
     ],
     "local_runtime.scheduler.client": [],
     "local_runtime.scheduler.engine": ["local_runtime.scheduler.engine"],

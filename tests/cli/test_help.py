@@ -6,9 +6,10 @@ from tests.service import run
 
 OPTIONS = {
     "start": "--app --port --scheduler-port --dashboard-port --data --workers --task-hub"
-    " --retention-days --virtual-time",
+    " --enable-auth --retention-days --virtual-time",
     "scheduler": "--grpc-port --dashboard-port --data --durability --retention-days --virtual-time",
-    "host": "--app --port --scheduler --task-hub --workers",
+    "host": "--app --port --scheduler --task-hub --data --workers --enable-auth",
+    "keys": "create rotate delete list webhook",
     "run": "--input --app --timeout",
 }
 

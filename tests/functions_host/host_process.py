@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,12 +72,15 @@ class Part:
 
 @contextlib.contextmanager
 def running(name: str, environ: dict[str, str] | None = None, **settings: Any) -> Iterator[Part]:
-    part = Part(name, settings, environ or {})
-    try:
-        yield part
-    finally:
-        if part.process.stdout.closed is False:
-            part.end()
+    with tempfile.TemporaryDirectory() as data:
+        if name == "host":
+            settings.setdefault("data_dir", data)
+        part = Part(name, settings, environ or {})
+        try:
+            yield part
+        finally:
+            if part.process.stdout.closed is False:
+                part.end()
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ async def main(part: str, settings: dict) -> None:
         from local_runtime.functions_host.server import HostSettings, serve
 
         settings["app_dir"] = Path(settings["app_dir"])
+        settings["data_dir"] = Path(settings["data_dir"])
         await serve(HostSettings(**settings), ready=ready, stop=stop)
 
 

@@ -1,7 +1,7 @@
 """The configuration that a function's durable client parameter receives."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,8 @@ class ClientBinding:
     environ: Mapping[str, str]
     max_message_bytes: int
     use_forwarded_host: bool = False
+    webhook_key: Callable[[], str | None] = lambda: None
+    """Returns the key that the webhook asks for now; None if it asks for none."""
 
     def to_json(self, settings: Mapping[str, Any]) -> str:
         """Return the JSON text for one binding, which may name a hub or a connection of its own."""
@@ -33,7 +35,9 @@ class ClientBinding:
                 "creationUrls": None,
                 "managementUrls": None,
                 "baseUrl": None,
-                "requiredQueryStringParameters": query_string(task_hub, connection),
+                "requiredQueryStringParameters": query_string(
+                    task_hub, connection, self.webhook_key()
+                ),
                 "connectionName": connection,
                 "rpcBaseUrl": self.scheduler_url,
                 "httpBaseUrl": self.webhook_url,
@@ -47,10 +51,11 @@ class ClientBinding:
         return resolve(str(settings.get(name) or ""), self.environ)
 
 
-def query_string(task_hub: str, connection_name: str) -> str:
+def query_string(task_hub: str, connection_name: str, key: str | None) -> str:
     """Return what every management URL carries after its `?`.
 
-    Keys are not checked on this loopback-only host, so there is no `code` to hand out: an empty
-    one would only make the URLs longer. A `code` that a caller sends is ignored.
+    The key comes last, as `code`. A host that asks for no keys hands out none: an empty `code`
+    would only make the URLs longer.
     """
-    return f"taskHub={quote(task_hub, safe='')}&connection={quote(connection_name, safe='')}"
+    hub = f"taskHub={quote(task_hub, safe='')}&connection={quote(connection_name, safe='')}"
+    return hub if key is None else f"{hub}&code={quote(key, safe='')}"

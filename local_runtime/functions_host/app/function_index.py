@@ -47,11 +47,34 @@ class Function:
     function_id: str
     trigger: Binding
     others: tuple[Binding, ...]
+    entry_point: str = ""
+    """The name of the Python function."""
 
     @property
     def durable_name(self) -> str:
         """The name that callers know it by, which a durable trigger may set apart."""
         return str(self.trigger.settings.get(_DURABLE_NAME.get(self.trigger.type, "")) or self.name)
+
+    def http_route(self, prefix: str) -> str | None:
+        """Return the route below the host's address, without a slash before it.
+
+        None if the function answers no HTTP requests.
+        """
+        if self.trigger.type != HTTP_TRIGGER:
+            return None
+        route = self.trigger.settings.get("route")
+        return f"{prefix}/{self.name if route is None else str(route).strip('/')}".strip("/")
+
+    @property
+    def http_methods(self) -> tuple[str, ...]:
+        """The verbs that an HTTP function answers, in upper case; empty for any."""
+        methods = cast("list[str]", self.trigger.settings.get("methods") or [])
+        return tuple(method.upper() for method in methods)
+
+    @property
+    def auth_level(self) -> str:
+        """Which keys open an HTTP function, in lower case: `function` where it does not say."""
+        return str(self.trigger.settings.get("authLevel") or "function").lower()
 
     @classmethod
     def parse(cls, metadata: RpcFunctionMetadata) -> "Function | None":
@@ -73,7 +96,8 @@ class Function:
                 f"function {metadata.name!r} has {len(triggers)} triggers; give it exactly one."
             )
         others = tuple(binding for binding in bindings if binding is not triggers[0])
-        return cls(metadata.name, metadata.function_id, triggers[0], others)
+        entry_point = metadata.entry_point
+        return cls(metadata.name, metadata.function_id, triggers[0], others, entry_point)
 
 
 class FunctionIndex:
@@ -82,6 +106,7 @@ class FunctionIndex:
     def __init__(self, functions: Sequence[Function], agents: Sequence[str] = ()) -> None:
         self.functions = tuple(functions)
         self.agents = tuple(agents)
+        self._by_name = {function.name.lower(): function for function in self.functions}
         self._durable = {
             trigger: {function.durable_name.lower(): function for function in self._of(trigger)}
             for trigger in _DURABLE_NAME
@@ -114,6 +139,10 @@ class FunctionIndex:
     def find(self, trigger: str, name: str) -> Function | None:
         """Return the function that orchestrations know as `name`, whatever its case."""
         return self._durable[trigger].get(name.lower())
+
+    def by_name(self, name: str) -> Function | None:
+        """Return the function of this name of its own, whatever its case and its trigger."""
+        return self._by_name.get(name.lower())
 
     def known(self, trigger: str) -> list[str]:
         """Return the names of all functions with this durable trigger, sorted."""

@@ -7,11 +7,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from local_runtime.clock import SystemClock
+from local_runtime.functions_host.admin.routes import Admin
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.app.watchdog import FunctionTimedOut
 from local_runtime.functions_host.ids import random_id
-from local_runtime.functions_host.web.home_page import home_page
+from local_runtime.functions_host.keys.protection import Protection
+from local_runtime.functions_host.web.home_page import HomePage
 from local_runtime.functions_host.web.http_functions import HttpFunctions
 from local_runtime.functions_host.web.request_parts import BodyTooLarge
 from local_runtime.functions_host.webhook.call import WebhookContext
@@ -57,7 +59,7 @@ class Gate:
 
 
 class FrontDoor:
-    """Decides who answers an HTTP request: the webhook, a function of the app, or the home page."""
+    """Decides who answers an HTTP request: /admin, the webhook, a function of the app, or `/`."""
 
     def __init__(
         self,
@@ -65,20 +67,25 @@ class FrontDoor:
         invoker: Invoker,
         scheduler: SchedulerClient,
         host: HostJson,
-        dashboard_url: str | None,
+        protection: Protection,
+        admin: Admin,
+        home: HomePage,
     ) -> None:
-        self._dashboard_url = dashboard_url
-        self._index = index
-        self._task_hub = scheduler.task_hub
-        context = WebhookContext(scheduler, index, host, SystemClock(), random_id)
+        self._admin = admin
+        self._home = home
+        context = WebhookContext(scheduler, index, host, SystemClock(), random_id, protection)
         self._webhook = Webhook(context, scheduler.task_hub)
-        self._functions = HttpFunctions(index, invoker, host.route_prefix)
+        self._functions = HttpFunctions(index, invoker, host.route_prefix, protection)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request; 404 for whatever is not there, and for a wrong verb."""
-        response = await self._webhook.answer(request) or await self._functions.answer(request)
+        response = (
+            await self._admin.answer(request)
+            or await self._webhook.answer(request)
+            or await self._functions.answer(request)
+        )
         if response is not None:
             return response
         if request.method == "GET" and request.url.path == "/":
-            return home_page(self._index, self._task_hub, self._dashboard_url)
+            return self._home.answer(request)
         return Response(status_code=404)

@@ -1,38 +1,98 @@
-"""The page at `/`: what runs here, in plain HTML."""
+"""The page at `/`: what runs here, for a person with a browser."""
 
-from collections.abc import Iterable
-from html import escape
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from local_runtime.functions_host.app.function_index import (
     HTTP_TRIGGER,
     ORCHESTRATION,
+    Function,
     FunctionIndex,
 )
+from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
 
-
-def home_page(index: FunctionIndex, task_hub: str, dashboard_url: str | None) -> HTMLResponse:
-    """Return a page that names the app's orchestrations, HTTP functions and agents."""
-    starts = [
-        f"POST {WEBHOOK_PATH}/orchestrators/{name}"
-        for name in index.known(ORCHESTRATION)
-        if not name.startswith("BuiltIn__")
-    ]
-    http = [function.name for function in index.functions if function.trigger.type == HTTP_TRIGGER]
-    dashboard = f'<p><a href="{escape(dashboard_url)}">Dashboard</a></p>' if dashboard_url else ""
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Functions host</title>'
-        "<h1>The Functions host is running</h1>"
-        f"<p>Task hub: {escape(task_hub)}</p>{dashboard}"
-        + _section("Start an orchestration", starts)
-        + _section("HTTP functions", http)
-        + _section("Agents", index.agents)
-        + "</html>"
-    )
+_TEMPLATE = "home_page.html"
+_HEADERS = {
+    # Names in it come from the app: whatever they are, the page runs and loads nothing.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
-def _section(title: str, items: Iterable[str]) -> str:
-    entries = "".join(f"<li><code>{escape(item)}</code></li>" for item in items)
-    return f"<h2>{title}</h2><ul>{entries}</ul>" if entries else ""
+@dataclass(frozen=True)
+class HomeFacts:
+    """What the page says besides the functions."""
+
+    app_dir: Path
+    task_hub: str
+    route_prefix: str
+    dashboard_url: str | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    trigger: str
+    verbs: str
+    path: str
+    """How it is called over HTTP; empty if it is not."""
+    is_link: bool
+
+
+class HomePage:
+    """Shows what runs; to those who may not manage the host it only shows that it runs."""
+
+    def __init__(self, index: FunctionIndex, protection: Protection, facts: HomeFacts) -> None:
+        self._index = index
+        self._protection = protection
+        self._facts = facts
+
+    def answer(self, request: Request) -> HTMLResponse:
+        """Answer GET /."""
+        # Imported when it is first asked for: the start of the host need not wait for it.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        templates = Environment(
+            loader=FileSystemLoader(Path(__file__).parent),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        shown = self._protection.of_admin(request) is None
+        html = templates.get_template(_TEMPLATE).render(
+            shown=shown,
+            facts=self._facts,
+            asks_for_keys=self._protection.asks_for_keys,
+            rows=self._rows() if shown else [],
+            agents=self._index.agents if shown else [],
+        )
+        return HTMLResponse(html, headers=_HEADERS)
+
+    def _rows(self) -> list[_Row]:
+        rows = [self._row(function) for function in self._index.functions]
+        order = {HTTP_TRIGGER: 0, ORCHESTRATION: 1}
+        kept = [row for row in rows if not row.name.startswith("BuiltIn__")]
+        return sorted(kept, key=lambda row: (order.get(row.trigger, 2), row.trigger, row.name))
+
+    def _row(self, function: Function) -> _Row:
+        trigger = function.trigger.type
+        if trigger == ORCHESTRATION:
+            path = f"{WEBHOOK_PATH}/orchestrators/{quote(function.durable_name, safe='')}"
+            return _Row(function.durable_name, trigger, "POST", path, is_link=False)
+        route = function.http_route(self._facts.route_prefix)
+        if route is None:
+            return _Row(function.durable_name, trigger, "", "", is_link=False)
+        methods = function.http_methods
+        is_link = "{" not in route and (not methods or "GET" in methods)
+        return _Row(function.name, trigger, ", ".join(methods) or "any", f"/{route}", is_link)

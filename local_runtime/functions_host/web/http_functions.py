@@ -12,6 +12,7 @@ from starlette.responses import Response
 from local_runtime.functions_host.app.function_index import HTTP_RESPONSE, Function, FunctionIndex
 from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker, Returned
 from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.web.request_parts import raw_path, read_body
 from local_runtime.functions_host.web.route_template import RouteTemplate
 
@@ -35,8 +36,11 @@ class _HttpRoute:
 class HttpFunctions:
     """The app's HTTP functions, found by route and verb."""
 
-    def __init__(self, index: FunctionIndex, invoker: Invoker, prefix: str) -> None:
+    def __init__(
+        self, index: FunctionIndex, invoker: Invoker, prefix: str, protection: Protection
+    ) -> None:
         self._invoker = invoker
+        self._protection = protection
         routes = [_route(function, prefix) for function in index.http_functions()]
         self._routes = sorted(routes, key=lambda route: route.template.rank)
 
@@ -53,6 +57,9 @@ class HttpFunctions:
     async def _invoke(
         self, function: Function, request: Request, params: dict[str, str]
     ) -> Response:
+        refused = self._protection.of_function(request, function.name, function.auth_level)
+        if refused is not None:
+            return refused
         trigger = TypedData(http=await _to_rpc(request, params))
         try:
             returned = await self._invoker.invoke(
@@ -69,15 +76,8 @@ class HttpFunctions:
 
 
 def _route(function: Function, prefix: str) -> _HttpRoute:
-    settings = function.trigger.settings
-    route = settings.get("route")
-    route = function.name if route is None else str(route).strip("/")
-    methods = cast("list[str]", settings.get("methods") or [])
-    return _HttpRoute(
-        function,
-        RouteTemplate.parse(f"{prefix}/{route}".strip("/")),
-        frozenset(method.upper() for method in methods),
-    )
+    template = RouteTemplate.parse(function.http_route(prefix) or "")
+    return _HttpRoute(function, template, frozenset(function.http_methods))
 
 
 async def _to_rpc(request: Request, params: dict[str, str]) -> RpcHttp:

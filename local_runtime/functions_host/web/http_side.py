@@ -4,13 +4,9 @@ import asyncio
 import contextlib
 import socket
 
-from local_runtime.functions_host.app.function_index import FunctionIndex
-from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.web.front_door import FrontDoor, Gate
 from local_runtime.http_server import serving
 from local_runtime.listening import adopt, listen, port_of
-from local_runtime.scheduler.client import SchedulerClient
-from local_runtime.settings import HostJson
 
 _REQUEST_GRACE_SECONDS = 3
 
@@ -50,16 +46,9 @@ class HttpSide:
                 serving(self._gate, self._listener, grace_seconds=_REQUEST_GRACE_SECONDS)
             )
 
-    async def open(
-        self,
-        index: FunctionIndex,
-        invoker: Invoker,
-        scheduler: SchedulerClient,
-        host: HostJson,
-        dashboard_url: str | None,
-    ) -> None:
-        """Answer requests, and let them through to the app and the webhook."""
-        self._gate.open(FrontDoor(index, invoker, scheduler, host, dashboard_url))
+    async def open(self, front_door: FrontDoor) -> None:
+        """Answer requests, and let them through."""
+        self._gate.open(front_door)
         await self.begin()
 
     def accept_no_more(self) -> None:

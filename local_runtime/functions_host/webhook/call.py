@@ -9,6 +9,7 @@ from starlette.requests import Request
 from local_runtime.clock import Clock
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.ids import IdSource
+from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.webhook.instances import Instances
 from local_runtime.functions_host.webhook.management_urls import ManagementUrls
 from local_runtime.scheduler.client import SchedulerClient
@@ -24,6 +25,7 @@ class WebhookContext:
     host: HostJson
     clock: Clock
     new_id: IdSource
+    protection: Protection
 
 
 class Query:

@@ -1,6 +1,6 @@
 """The URLs by which a client manages an instance, as every reply to a start carries them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ class ManagementUrls:
     origin: str
     task_hub: str
     connection_name: str
+    key: str | None = field(default=None, repr=False)
 
     def status(self, instance_id: str, *, error_on_failure: bool = False) -> str:
         """Return the URL to poll."""
@@ -39,7 +40,7 @@ class ManagementUrls:
 
     @property
     def _query(self) -> str:
-        return query_string(self.task_hub, self.connection_name)
+        return query_string(self.task_hub, self.connection_name, self.key)
 
     def _instance(self, instance_id: str) -> str:
         return f"{self.origin}{WEBHOOK_PATH}/instances/{quote(instance_id, safe='')}"

@@ -79,6 +79,9 @@ class Webhook:
         segments = _segments(request)
         if segments is None:
             return None
+        refused = self._context.protection.of_webhook(request)
+        if refused is not None:
+            return refused
         for route in _ROUTES:
             params = route.match(request.method, segments)
             if params is not None:
@@ -119,7 +122,7 @@ class Webhook:
             body=await read_body(request),
             context=self._context,
             instances=Instances(self._context.scheduler, hub),
-            urls=ManagementUrls(origin, hub, connection),
+            urls=ManagementUrls(origin, hub, connection, self._context.protection.webhook_key()),
         )
 
 

@@ -1,0 +1,1 @@
+"""Management over HTTP: /admin/host and /admin/functions."""

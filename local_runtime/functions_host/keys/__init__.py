@@ -1,0 +1,1 @@
+"""Who may ask the host for what: keys and where they are kept, and web pages kept out."""
