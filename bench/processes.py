@@ -35,13 +35,36 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """User and system time a process has taken; None where there is no /proc."""
+    """User and system time a process and its children have taken; None where there is no /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # the name before it may hold anything
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(child) or 0 for child in children(pid))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, in their order; none where there is no /proc."""
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def proportional_mib(pid: int) -> float | None:
+    """Memory of a process, with its share of what it shares (PSS); None where there is no /proc."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return None
 
 
 def resident_mib(pid: int) -> float | None:

@@ -32,6 +32,11 @@ if __name__ == "__main__":
     _make_importable()
     # Its own log lines go to stderr beside the clear messages for the same faults.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from local_runtime.cli import main
+    if sys.argv[1:2] == ["host-process"]:
+        from local_runtime.host_process import main as run_host_process
 
-    main()
+        run_host_process(sys.argv[2:])
+    else:
+        from local_runtime.cli import main
+
+        main()

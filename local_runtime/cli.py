@@ -6,10 +6,9 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -20,9 +19,6 @@ from local_runtime.log_setup import LOG_LEVEL, set_up_logging
 from local_runtime.processes.part_process import Facts, PartControl, run_part
 from local_runtime.proxies import bypass_proxies
 from local_runtime.settings import AppSettings, check_app_dir
-
-if TYPE_CHECKING:
-    from local_runtime.functions_host.server import HostSettings
 
 logger = logging.getLogger("local_runtime")
 
@@ -182,45 +178,25 @@ def host(
     watch: Watch = False,
     enable_auth: EnableAuth = False,
     dashboard_url: Annotated[str | None, typer.Option(hidden=True)] = None,
-    listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
-    worker_only: Annotated[bool, typer.Option(hidden=True)] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a Functions host alone, with the app, against a scheduler that runs elsewhere."""
+    from local_runtime.commands.host_command import HostRequest, run_host
+
     _set_up(verbose)
-    data_dir = _data_dir(data, folder := app_dir.resolve())
-    if listen_fd is None and not worker_only:
-        from local_runtime.commands.host_command import HostRequest, run_host
-
-        request = HostRequest(
-            folder,
-            port,
-            scheduler,
-            data_dir,
-            task_hub,
-            dashboard_url,
-            workers,
-            watch=watch,
-            enable_auth=enable_auth,
-        )
-        asyncio.run(run_host(request))
-        return
-
-    # One of the processes that the branch above, or `start`, keeps running.
-    from local_runtime.functions_host.server import HostSettings
-
-    settings = HostSettings(
+    folder = app_dir.resolve()
+    request = HostRequest(
         folder,
         port,
         scheduler,
-        task_hub or "",
-        data_dir,
+        _data_dir(data, folder),
+        task_hub,
         dashboard_url,
-        enable_auth,
-        listen_fd=listen_fd,
-        worker_only=worker_only,
+        workers,
+        watch=watch,
+        enable_auth=enable_auth,
     )
-    _run_host_process(settings)
+    asyncio.run(run_host(request))
 
 
 @app.command()
@@ -276,15 +252,6 @@ def main() -> NoReturn:
     except StartupError as error:
         _fail(str(error))
     sys.exit(0)
-
-
-def _run_host_process(settings: "HostSettings") -> None:
-    from local_runtime.functions_host.server import serve
-
-    def serve_host(part: PartControl) -> Awaitable[None]:
-        return serve(settings, ready=part.ready, stop=part.stop, succession=part)
-
-    run_part(serve_host, lambda _: None)
 
 
 def _run_and_print(

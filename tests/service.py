@@ -83,7 +83,9 @@ class Service:
 
     def children(self) -> dict[str, int]:
         """The process ids of the parts, by the command of each."""
-        return {arguments.split()[0]: pid for pid, arguments in self.parts()}
+        return {
+            arguments.split()[0].removesuffix("-process"): pid for pid, arguments in self.parts()
+        }
 
     def first_host(self) -> int:
         """The process id of the host process that serves HTTP."""
@@ -92,7 +94,7 @@ class Service:
 
     def hosts(self) -> set[int]:
         """The process ids of all host processes."""
-        return {pid for pid, arguments in self.parts() if arguments.startswith("host ")}
+        return {pid for pid, arguments in self.parts() if arguments.startswith("host-process ")}
 
     def parts(self) -> list[tuple[int, str]]:
         """The process id and the arguments of each part."""

@@ -16,6 +16,20 @@ def step(milliseconds: int) -> int:
     return milliseconds
 
 
+@app.activity_trigger(input_name="rounds")
+def busy(rounds: int) -> int:
+    """Compute for a while."""
+    return sum(number * number for number in range(rounds))
+
+
+@app.orchestration_trigger(context_name="context")
+def compute(context: df.DurableOrchestrationContext):
+    """`width` computations at the same time."""
+    width, rounds = context.get_input()
+    results = yield context.task_all([context.call_activity("busy", rounds) for _ in range(width)])
+    return len(results)
+
+
 @app.orchestration_trigger(context_name="context")
 def fan_out(context: df.DurableOrchestrationContext):
     """One step, then `width` steps at the same time."""

@@ -71,7 +71,7 @@ async def run_host(request: HostRequest) -> None:
             if request.watch:
                 from local_runtime.processes.app_watch import watching
 
-                await watch.enter_async_context(watching(hosts, request.app_dir, None))
+                await watch.enter_async_context(watching(hosts, request.app_dir, request.data))
             await interruption.wait()
             logger.info("stopping")
     logger.info("stopped")

@@ -71,7 +71,7 @@ class HostPlan:
 
 def host_parts(plan: HostPlan) -> list[Part]:
     """Return the processes of the Functions host: the first serves HTTP, the others only work."""
-    common = ["host", "--app", str(plan.app_dir), "--port", str(port_of(plan.listener))]
+    common = ["host-process", "--app", str(plan.app_dir), "--port", str(port_of(plan.listener))]
     common += ["--scheduler", plan.scheduler, "--data", str(plan.data)]
     common += ["--task-hub", plan.task_hub] if plan.task_hub else []
     common += ["--enable-auth"] if plan.enable_auth else []

@@ -5,10 +5,10 @@ import pytest
 from tests.service import run
 
 OPTIONS = {
-    "start": "--app --port --scheduler-port --dashboard-port --data --workers --task-hub"
+    "start": "--app --port --scheduler-port --dashboard-port --data --workers --watch --task-hub"
     " --enable-auth --retention-days --virtual-time",
     "scheduler": "--grpc-port --dashboard-port --data --durability --retention-days --virtual-time",
-    "host": "--app --port --scheduler --task-hub --data --workers --enable-auth",
+    "host": "--app --port --scheduler --task-hub --data --workers --watch --enable-auth",
     "keys": "create rotate delete list webhook",
     "run": "--input --app --timeout",
 }

@@ -1,6 +1,7 @@
 """host.json and local.settings.json, read as `func start` reads them."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -82,6 +83,30 @@ def test_names_in_host_json_are_read_without_case(load):
 )
 def test_route_prefix_is_api_unless_set(load, http, prefix):
     assert load(http=http).host.route_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (None, timedelta(minutes=30)),
+        ("00:05:00", timedelta(minutes=5)),
+        ("1.02:03:04", timedelta(days=1, hours=2, minutes=3, seconds=4)),
+        ("-1", None),
+        (-1, None),
+    ],
+)
+def test_function_timeout_is_a_time_span_or_none(tmp_path, written, read):
+    (tmp_path / "host.json").write_text(json.dumps({"functionTimeout": written}))
+
+    assert AppSettings.load(tmp_path, {}).host.function_timeout == read
+
+
+@pytest.mark.parametrize("written", ["soon", "5", "00:00:00", "00:61:00", "25:00:00", "-00:01:00"])
+def test_function_timeout_that_is_no_time_span_is_refused(tmp_path, written):
+    (tmp_path / "host.json").write_text(json.dumps({"functionTimeout": written}))
+
+    with pytest.raises(StartupError, match="'functiontimeout' must be a time span"):
+        AppSettings.load(tmp_path, {})
 
 
 def test_missing_files_mean_defaults(tmp_path):

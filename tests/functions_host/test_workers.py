@@ -91,10 +91,10 @@ def test_killed_worker_comes_back_and_its_work_goes_to_the_other_meanwhile(
     again = service.log.count("worker 2 runs again")
 
     os.kill(worker, signal.SIGKILL)
+    service.wait_for_log(r"a worker disconnected: 2 work item\(s\) are ready again")
     (tmp_path / "release").touch()
 
     assert finished(http, urls)["runtimeStatus"] == "Completed"
-    service.wait_for_log(r"a worker disconnected: [1-4] work item\(s\) are ready again")
     service.wait_for_log("worker 2 runs again", times=again + 1)
     assert worker not in service.hosts()
     assert service.first_host() == first
