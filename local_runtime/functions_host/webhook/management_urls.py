@@ -1,5 +1,6 @@
 """The URLs by which a client manages an instance, as every reply to a start carries them."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -7,6 +8,8 @@ from starlette.requests import Request
 
 from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH as WEBHOOK_PATH
 from local_runtime.functions_host.app.client_binding import query_string
+
+_AUTHORITY = re.compile(r"[A-Za-z0-9._\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class ManagementUrls:
     origin: str
     task_hub: str
     connection_name: str
+    code: str | None = None
+    """The key that the URLs carry; None where no keys are asked for."""
 
     def status(self, instance_id: str, *, error_on_failure: bool = False) -> str:
         """Return the URL to poll."""
@@ -39,7 +44,8 @@ class ManagementUrls:
 
     @property
     def _query(self) -> str:
-        return query_string(self.task_hub, self.connection_name)
+        query = query_string(self.task_hub, self.connection_name)
+        return query if self.code is None else f"{query}&code={quote(self.code, safe='')}"
 
     def _instance(self, instance_id: str) -> str:
         return f"{self.origin}{WEBHOOK_PATH}/instances/{quote(instance_id, safe='')}"
@@ -50,7 +56,9 @@ def origin_of(request: Request, *, use_forwarded_host: bool) -> str:
     forwarded_host = request.headers.get("x-forwarded-host")
     forwarded_scheme = request.headers.get("x-forwarded-proto")
     if use_forwarded_host and forwarded_host and forwarded_scheme:
-        return f"{_first(forwarded_scheme)}://{_first(forwarded_host)}"
+        scheme, host = _first(forwarded_scheme).lower(), _first(forwarded_host)
+        if scheme in ("http", "https") and _AUTHORITY.fullmatch(host):
+            return f"{scheme}://{host}"
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
