@@ -37,12 +37,12 @@ def host(tmp_path_factory):
             APPS / "webhook_contract", f"http://127.0.0.1:{scheduler.facts()['grpc_port']}"
         ) as (part, client),
     ):
-        yield part, World(client)
+        yield scheduler, part, World(client)
 
 
 @pytest.fixture(scope="module")
 def world(host):
-    return host[1]
+    return host[2]
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +93,19 @@ def test_documented_operation_answers_as_documented(world, pool, label):
     assert min(codes) < 300, "nothing was done"
 
 
-def test_host_logged_no_fault(host):
-    part, world = host
-    assert world.send("GET", "openapi.json").status_code == 200
+def test_host_logged_no_fault_and_answers_500_when_its_scheduler_is_away(host):
+    scheduler, part, world = host
+    faults = ("could not be answered", "The scheduler answered")
+    logged = [fault for fault in faults if fault in part.log]
+    scheduler.end()
 
-    log = part.end()
+    reply = world.send("GET", "instances/x")
 
-    assert "could not be answered" not in log
-    assert "The scheduler answered" not in log
+    assert logged == []
+    assert reply.status_code == 500
+    assert reply.json()["Message"] == "Something went wrong while processing your request"
+    world.conforms("GET /instances/{instanceId}", reply)
+    assert faults[0] not in part.end()
 
 
 def prepare(case, names, state, pool: Pool) -> None:

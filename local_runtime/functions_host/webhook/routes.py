@@ -89,7 +89,7 @@ class Webhook:
         except ClientDisconnect:
             raise
         except Exception as problem:
-            logger.exception("%s %s could not be answered", request.method, request.url.path)
+            logger.exception("%s %s could not be answered", request.method, raw_path(request))
             return exception(500, _WRONG, str(problem), type(problem).__name__)
 
     async def _call(self, route: Operation, request: Request, params: dict[str, str]) -> Call:
@@ -147,7 +147,7 @@ def _scheduler_refused(request: Request, problem: grpc.aio.AioRpcError) -> Respo
             )
         case code:
             details = f"The scheduler answered {code.name}: {problem.details()}"
-            logger.error("%s %s: %s", request.method, request.url.path, details)
+            logger.error("%s %s: %s", request.method, raw_path(request), details)
             return exception(500, _WRONG, details, "Grpc.Core.RpcException")
 
 
