@@ -1,5 +1,6 @@
 """The URLs by which a client manages an instance, as every reply to a start carries them."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -7,6 +8,8 @@ from starlette.requests import Request
 
 from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH as WEBHOOK_PATH
 from local_runtime.functions_host.app.client_binding import query_string
+
+_AUTHORITY = re.compile(r"[A-Za-z0-9._\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class ManagementUrls:
     origin: str
     task_hub: str
     connection_name: str
-    key: str | None = field(default=None, repr=False)
+    code: str | None = field(default=None, repr=False)
+    """The key that the URLs carry; None where no keys are asked for."""
 
     def status(self, instance_id: str, *, error_on_failure: bool = False) -> str:
         """Return the URL to poll."""
@@ -40,7 +44,7 @@ class ManagementUrls:
 
     @property
     def _query(self) -> str:
-        return query_string(self.task_hub, self.connection_name, self.key)
+        return query_string(self.task_hub, self.connection_name, self.code)
 
     def _instance(self, instance_id: str) -> str:
         return f"{self.origin}{WEBHOOK_PATH}/instances/{quote(instance_id, safe='')}"
@@ -51,7 +55,9 @@ def origin_of(request: Request, *, use_forwarded_host: bool) -> str:
     forwarded_host = request.headers.get("x-forwarded-host")
     forwarded_scheme = request.headers.get("x-forwarded-proto")
     if use_forwarded_host and forwarded_host and forwarded_scheme:
-        return f"{_first(forwarded_scheme)}://{_first(forwarded_host)}"
+        scheme, host = _first(forwarded_scheme).lower(), _first(forwarded_host)
+        if scheme in ("http", "https") and _AUTHORITY.fullmatch(host):
+            return f"{scheme}://{host}"
     return f"{request.url.scheme}://{request.url.netloc}"
 
 

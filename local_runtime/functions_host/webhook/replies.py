@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
+from local_runtime.functions_host.webhook.shapes import json_text
+
 JSON_TYPE = "application/json; charset=utf-8"
 
 
@@ -31,9 +33,11 @@ def reply(status: int, value: object, headers: Mapping[str, str] | None = None) 
     return Response(to_json(value), status, {**(headers or {}), "Content-Type": JSON_TYPE})
 
 
-def raw_reply(status: int, json_text: str) -> Response:
-    """Return a reply whose body is JSON text that was stored as it is."""
-    return Response(json_text.encode(), status, {"Content-Type": JSON_TYPE})
+def raw_reply(status: int, stored: str) -> Response:
+    """Return a reply whose body is JSON that was stored, as it is; other text as a JSON string."""
+    if not json_text.is_json(stored):
+        return reply(status, stored)
+    return Response(stored.encode(), status, {"Content-Type": JSON_TYPE})
 
 
 def empty(status: int) -> Response:
@@ -44,6 +48,11 @@ def empty(status: int) -> Response:
 def error(status: int, message: str) -> Response:
     """Return an error body."""
     return reply(status, {"Message": message})
+
+
+def too_large(message: str) -> Response:
+    """Return the refusal of what no message of the scheduler can hold."""
+    return error(413, message)
 
 
 def exception(

@@ -2,68 +2,62 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 import grpc
 import grpc.aio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from local_runtime.functions_host.web.request_parts import raw_path, read_body
+from local_runtime.functions_host.web.request_parts import BodyTooLarge, raw_path, read_body
 from local_runtime.functions_host.webhook.call import Call, Query, WebhookContext
-from local_runtime.functions_host.webhook.control import raise_event, resume, suspend, terminate
-from local_runtime.functions_host.webhook.instances import Instances
+from local_runtime.functions_host.webhook.contract.document import document
+from local_runtime.functions_host.webhook.contract.operation import Answer, Operation
+from local_runtime.functions_host.webhook.contract.operations import OPERATIONS
+from local_runtime.functions_host.webhook.contract.parameters import (
+    CONNECTION,
+    EVERYWHERE,
+    HUB_NAME,
+    TASK_HUB,
+)
 from local_runtime.functions_host.webhook.management_urls import (
     WEBHOOK_PATH,
     ManagementUrls,
     origin_of,
 )
-from local_runtime.functions_host.webhook.purge import purge_many, purge_one
-from local_runtime.functions_host.webhook.replies import Refused, bad_argument, empty, exception
-from local_runtime.functions_host.webhook.rerun import restart, rewind
-from local_runtime.functions_host.webhook.start import start
-from local_runtime.functions_host.webhook.status import get_status, list_instances
+from local_runtime.functions_host.webhook.replies import (
+    Refused,
+    bad_argument,
+    empty,
+    exception,
+    reply,
+    too_large,
+)
+from local_runtime.functions_host.webhook.task_hub.calls import MAX_PAYLOAD_BYTES
+from local_runtime.functions_host.webhook.task_hub.entities import Entities
+from local_runtime.functions_host.webhook.task_hub.instances import Instances
+from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_MEBIBYTE = 1024 * 1024
+_WRONG = "Something went wrong while processing your request"
 
 logger = logging.getLogger("local_runtime.host")
 
 
-@dataclass(frozen=True)
-class _Route:
-    verb: str
-    path: str
-    handler: Callable[[Call], Awaitable[Response]]
-
-    def match(self, verb: str, segments: list[str]) -> dict[str, str] | None:
-        """Return the parameters in the path; names and literals are compared without case."""
-        template = self.path.split("/")
-        if verb != self.verb or len(template) != len(segments):
-            return None
-        params: dict[str, str] = {}
-        for expected, given in zip(template, segments, strict=True):
-            if expected.startswith("{") and given:
-                params[expected.strip("{}").lower()] = given
-            elif expected.lower() != given.lower():
-                return None
-        return params
+async def _openapi(call: Call) -> Response:
+    return reply(200, document(ROUTES, f"{call.urls.origin}{WEBHOOK_PATH}"))
 
 
-_ROUTES = (
-    _Route("POST", "orchestrators/{functionName}", start),
-    _Route("POST", "orchestrators/{functionName}/{instanceId}", start),
-    _Route("GET", "instances/{instanceId}", get_status),
-    _Route("GET", "instances", list_instances),
-    _Route("DELETE", "instances/{instanceId}", purge_one),
-    _Route("DELETE", "instances", purge_many),
-    _Route("POST", "instances/{instanceId}/raiseEvent/{eventName}", raise_event),
-    _Route("POST", "instances/{instanceId}/terminate", terminate),
-    _Route("POST", "instances/{instanceId}/suspend", suspend),
-    _Route("POST", "instances/{instanceId}/resume", resume),
-    _Route("POST", "instances/{instanceId}/restart", restart),
-    _Route("POST", "instances/{instanceId}/rewind", rewind),
+# No route of the extension has this path, and none can come to: they begin with other words.
+ROUTES = (
+    *OPERATIONS,
+    Operation(
+        "GET",
+        "openapi.json",
+        _openapi,
+        "Get this document",
+        {200: Answer("The OpenAPI document.", ({"type": "object"},))},
+    ),
 )
 
 
@@ -82,60 +76,92 @@ class Webhook:
         refused = self._context.protection.of_webhook(request)
         if refused is not None:
             return refused
-        for route in _ROUTES:
+        for route in ROUTES:
             params = route.match(request.method, segments)
             if params is not None:
                 return await self._handle(route, request, params)
         return empty(404)
 
-    async def _handle(self, route: _Route, request: Request, params: dict[str, str]) -> Response:
+    async def _handle(self, route: Operation, request: Request, params: dict[str, str]) -> Response:
         try:
-            return await route.handler(await self._call(request, params))
+            return await route.handler(await self._call(route, request, params))
         except Refused as refused:
             return refused.reply
         except grpc.aio.AioRpcError as problem:
-            if problem.code() == grpc.StatusCode.INVALID_ARGUMENT:
-                return bad_argument(problem.details() or "").reply
-            logger.error(
-                "%s %s: the scheduler answered %s: %s",
-                request.method,
-                request.url.path,
-                problem.code().name,
-                problem.details(),
-            )
-            details = f"The scheduler answered {problem.code().name}: {problem.details()}"
-            return exception(500, _WRONG, details, "Grpc.Core.RpcException")
+            return _scheduler_refused(request, problem)
+        except ClientDisconnect:
+            raise
+        except Exception as problem:
+            logger.exception("%s %s could not be answered", request.method, raw_path(request))
+            return exception(500, _WRONG, str(problem), type(problem).__name__)
 
-    async def _call(self, request: Request, params: dict[str, str]) -> Call:
-        query = Query(request.url.query)
+    async def _call(self, route: Operation, request: Request, params: dict[str, str]) -> Call:
+        query = Query(request.url.query, (*route.parameters, *EVERYWHERE))
         # A management URL names its hub, so that it stays true when the host is given another.
-        hub = query.get("taskHub") or self._task_hub
-        if hub != self._task_hub and not _HUB_NAME.fullmatch(hub):
+        hub = query.get(TASK_HUB) or self._task_hub
+        if hub != self._task_hub and not re.fullmatch(HUB_NAME, hub):
             raise bad_argument(f"Task hub name {hub!r} is not valid.")
         host = self._context.host
         origin = origin_of(request, use_forwarded_host=host.use_forwarded_host)
-        connection = query.get("connection") or host.connection_name
+        connection = query.get(CONNECTION) or host.connection_name
         return Call(
             request=request,
             params=params,
             query=query,
-            body=await read_body(request),
+            body=await _body(request) if route.body is not None else b"",
             context=self._context,
             instances=Instances(self._context.scheduler, hub),
+            entities=Entities(self._context.scheduler, hub),
             urls=ManagementUrls(origin, hub, connection, self._context.protection.webhook_key()),
         )
 
 
-_WRONG = "Something went wrong while processing your request"
+async def _body(request: Request) -> bytes:
+    """Return the body.
+
+    Raises:
+        Refused: It is larger than the scheduler takes.
+    """
+    announced = request.headers.get("content-length", "")
+    size = int(announced) if announced.isdecimal() else 0
+    if size <= MAX_PAYLOAD_BYTES:
+        try:
+            body = await read_body(request)
+        except BodyTooLarge:
+            size = MAX_PAYLOAD_BYTES + 1
+        else:
+            if len(body) <= MAX_PAYLOAD_BYTES:
+                return body
+    limit = f"{MAX_PAYLOAD_BYTES} bytes ({MAX_PAYLOAD_BYTES // _MEBIBYTE} MiB)"
+    raise Refused(too_large(f"The body is larger than the scheduler takes: at most {limit}."))
+
+
+def _scheduler_refused(request: Request, problem: grpc.aio.AioRpcError) -> Response:
+    match problem.code():
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            return bad_argument(problem.details() or "").reply
+        case grpc.StatusCode.NOT_FOUND:
+            # It was purged between two looks.
+            return empty(404)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return too_large(
+                f"One message of the scheduler holds at most {MAX_MESSAGE_BYTES // _MEBIBYTE} MiB, "
+                "and this request, or what it asks for, is larger."
+            )
+        case code:
+            details = f"The scheduler answered {code.name}: {problem.details()}"
+            logger.error("%s %s: %s", request.method, raw_path(request), details)
+            return exception(500, _WRONG, details, "Grpc.Core.RpcException")
 
 
 def _segments(request: Request) -> list[str] | None:
     """Return the parts of the path below the webhook, decoded one by one.
 
-    Decoded whole, an event name with an encoded slash would look like two parts.
+    Decoded whole, an event name with an encoded slash would look like two parts. A `+` is a space,
+    as the extension reads it.
     """
     parts = raw_path(request).strip("/").split("/")
     base = WEBHOOK_PATH.strip("/").split("/")
     if [part.lower() for part in parts[: len(base)]] != base:
         return None
-    return [unquote(part) for part in parts[len(base) :]]
+    return [unquote_plus(part) for part in parts[len(base) :]]

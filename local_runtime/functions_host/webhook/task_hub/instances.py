@@ -1,17 +1,14 @@
 """The scheduler's instances as the webhook uses them: one typed method per call."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
-from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHubSidecarServiceStub
-from google.protobuf.wrappers_pb2 import StringValue
 
-from local_runtime.scheduler.client import SchedulerClient
+from local_runtime.functions_host.webhook.task_hub.calls import PATIENCE, HubCalls, optional
 
-_PATIENCE = 10.0
+_LONGEST_WAIT = 24 * 3600.0
 
 TERMINAL = frozenset(
     {
@@ -23,15 +20,8 @@ TERMINAL = frozenset(
 )
 
 
-class Instances:
+class Instances(HubCalls):
     """The orchestration instances of one task hub."""
-
-    def __init__(self, scheduler: SchedulerClient, task_hub: str) -> None:
-        self.task_hub = task_hub
-        self._stub: ProtoTaskHubSidecarServiceStub = scheduler.stub
-        self._metadata = tuple(
-            (name, task_hub if name == "taskhub" else value) for name, value in scheduler.metadata
-        )
 
     async def start(self, request: pb.CreateInstanceRequest) -> str:
         """Start an instance and return its id."""
@@ -43,6 +33,13 @@ class Instances:
         request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
         return _state(await self._call(self._stub.GetInstance, request))
 
+    async def status(self, instance_id: str) -> "pb.OrchestrationStatus | None":
+        """Return only the status of an instance, however large its input and output are."""
+        state = _state(
+            await self._call(self._stub.GetInstance, pb.GetInstanceRequest(instanceId=instance_id))
+        )
+        return None if state is None else state.orchestrationStatus
+
     async def wait(self, instance_id: str, seconds: float) -> pb.OrchestrationState | None:
         """Return the final state of an instance, or None if it does not end within `seconds`.
 
@@ -51,7 +48,11 @@ class Instances:
         request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
         try:
             return _state(
-                await self._call(self._stub.WaitForInstanceCompletion, request, patience=seconds)
+                await self._call(
+                    self._stub.WaitForInstanceCompletion,
+                    request,
+                    patience=min(seconds, _LONGEST_WAIT),
+                )
             )
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
@@ -67,28 +68,28 @@ class Instances:
         chunks: AsyncIterator[pb.HistoryChunk] = self._stub.StreamInstanceHistory(
             pb.StreamInstanceHistoryRequest(instanceId=instance_id),
             metadata=self._metadata,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
         )
         return [event async for chunk in chunks for event in chunk.events]
 
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         """Send an external event."""
-        request = pb.RaiseEventRequest(instanceId=instance_id, name=name, input=_optional(data))
+        request = pb.RaiseEventRequest(instanceId=instance_id, name=name, input=optional(data))
         await self._call(self._stub.RaiseEvent, request)
 
     async def terminate(self, instance_id: str, output: str | None) -> None:
         """End an instance at once, with a JSON text for its output; its children go on."""
-        request = pb.TerminateRequest(instanceId=instance_id, output=_optional(output))
+        request = pb.TerminateRequest(instanceId=instance_id, output=optional(output))
         await self._call(self._stub.TerminateInstance, request)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""
-        request = pb.SuspendRequest(instanceId=instance_id, reason=_optional(reason))
+        request = pb.SuspendRequest(instanceId=instance_id, reason=optional(reason))
         await self._call(self._stub.SuspendInstance, request)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Let a suspended instance go on."""
-        request = pb.ResumeRequest(instanceId=instance_id, reason=_optional(reason))
+        request = pb.ResumeRequest(instanceId=instance_id, reason=optional(reason))
         await self._call(self._stub.ResumeInstance, request)
 
     async def restart(self, instance_id: str, *, with_new_id: bool) -> str:
@@ -101,23 +102,13 @@ class Instances:
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """Let a failed instance go on from before its failure."""
-        request = pb.RewindInstanceRequest(instanceId=instance_id, reason=_optional(reason))
+        request = pb.RewindInstanceRequest(instanceId=instance_id, reason=optional(reason))
         await self._call(self._stub.RewindInstance, request)
 
     async def purge(self, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
         """Delete finished instances."""
         return await self._call(self._stub.PurgeInstances, request)
 
-    async def _call(
-        self, call: Callable[..., Any], request: object, *, patience: float = _PATIENCE
-    ) -> Any:
-        # A scheduler that restarts is away for a moment: the call waits for it rather than fails.
-        return await call(request, metadata=self._metadata, timeout=patience, wait_for_ready=True)
-
 
 def _state(response: pb.GetInstanceResponse) -> pb.OrchestrationState | None:
     return response.orchestrationState if response.exists else None
-
-
-def _optional(text: str | None) -> StringValue | None:
-    return None if text is None else StringValue(value=text)

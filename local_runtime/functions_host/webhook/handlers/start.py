@@ -11,23 +11,30 @@ from google.protobuf.wrappers_pb2 import StringValue
 from starlette.responses import Response
 
 from local_runtime.functions_host.app.function_index import ORCHESTRATION
-from local_runtime.functions_host.webhook import json_text
 from local_runtime.functions_host.webhook.call import Call
-from local_runtime.functions_host.webhook.instances import TERMINAL
-from local_runtime.functions_host.webhook.payloads import RUNTIME_STATUS, status_payload
+from local_runtime.functions_host.webhook.contract.parameters import (
+    FUNCTION_NAME,
+    NEW_INSTANCE_ID,
+    POLLING_INTERVAL,
+    RETURN_500,
+    TIMEOUT,
+    VERSION,
+)
 from local_runtime.functions_host.webhook.replies import (
     bad_argument,
     bad_json,
-    empty,
     error,
     raw_reply,
     reply,
 )
+from local_runtime.functions_host.webhook.shapes import json_text
+from local_runtime.functions_host.webhook.shapes.payloads import RUNTIME_STATUS, status_payload
+from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL
+from local_runtime.functions_host.webhook.trace_context import trace_context
 
 _LONGEST_ID = 256
 _LONGEST_MANAGED_ID = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-([0-9a-f]{16})-[0-9a-f]{2}")
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -55,23 +62,24 @@ async def answer_started(call: Call, instance_id: str, seconds: float | None) ->
 
 def check_status(call: Call, instance_id: str) -> Response:
     """Return 202 with the URLs by which the caller follows and manages the instance."""
-    error_on_failure = call.query.flag("returnInternalServerErrorOnFailure", False)
+    error_on_failure = call.query.flag(RETURN_500)
     payload = call.urls.payload(instance_id, error_on_failure=error_on_failure)
     return reply(202, payload, {"Location": payload["statusQueryGetUri"], "Retry-After": "10"})
 
 
 def _request(call: Call) -> pb.CreateInstanceRequest:
     context = call.context
-    function = context.index.find(ORCHESTRATION, call.params["functionname"])
+    name = call.path(FUNCTION_NAME)
+    function = context.index.find(ORCHESTRATION, name)
     if function is None:
-        raise bad_argument(context.index.unknown(ORCHESTRATION, call.params["functionname"]))
-    instance_id = call.params.get("instanceid") or context.new_id()
+        raise bad_argument(context.index.unknown(ORCHESTRATION, name))
+    instance_id = call.params.get(NEW_INSTANCE_ID.name.lower()) or context.new_id()
     _check_id(instance_id)
     try:
         text = json_text.check(call.body)
     except ValueError as problem:
         raise bad_json(str(problem)) from problem
-    version = call.query.get("version") or context.host.default_version
+    version = call.query.get(VERSION) or context.host.default_version
     now = Timestamp()
     now.FromDatetime(context.clock.now())
     return pb.CreateInstanceRequest(
@@ -84,7 +92,7 @@ def _request(call: Call) -> pb.CreateInstanceRequest:
             if context.host.replace_running_instances
             else sorted(TERMINAL)
         ),
-        parentTraceContext=_trace_context(call),
+        parentTraceContext=trace_context(call),
         requestTime=now,
     )
 
@@ -107,19 +115,6 @@ def _check_id(instance_id: str) -> None:
         )
 
 
-def _trace_context(call: Call) -> pb.TraceContext | None:
-    trace_parent = call.request.headers.get("traceparent", "").strip()
-    match = _TRACE_PARENT.fullmatch(trace_parent)
-    if match is None:
-        return None
-    state = call.request.headers.get("tracestate")
-    return pb.TraceContext(
-        traceParent=trace_parent,
-        spanID=match[1],
-        traceState=StringValue(value=state) if state else None,
-    )
-
-
 def _already_exists(instance_id: str, problem: grpc.aio.AioRpcError) -> str:
     return problem.details() or f"An instance with the ID '{instance_id}' already exists."
 
@@ -130,8 +125,8 @@ def wait_seconds(call: Call) -> float | None:
     The scheduler answers as soon as the instance ends, so the polling interval that the contract
     asks for is checked and otherwise not needed.
     """
-    timeout = call.query.seconds("timeout")
-    interval = call.query.seconds("pollingInterval")
+    timeout = call.query.seconds(TIMEOUT)
+    interval = call.query.seconds(POLLING_INTERVAL)
     if timeout is not None and interval is not None and interval > timeout:
         raise bad_argument(
             f"Total timeout {timeout:g} should be bigger than retry timeout {interval:g}"
@@ -144,6 +139,6 @@ async def _wait(call: Call, instance_id: str, seconds: float) -> Response:
     if state is None:
         return check_status(call, instance_id)
     if state.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED:
-        return raw_reply(200, state.output.value) if state.HasField("output") else empty(200)
-    failed_code = 500 if call.query.flag("returnInternalServerErrorOnFailure", False) else 200
+        return raw_reply(200, state.output.value if state.HasField("output") else "null")
+    failed_code = 500 if call.query.flag(RETURN_500) else 200
     return reply(failed_code, status_payload(state))

@@ -6,7 +6,7 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 
-from local_runtime.functions_host.webhook import json_text, moments
+from local_runtime.functions_host.webhook.shapes import json_text, moments
 
 RUNTIME_STATUS = {
     pb.ORCHESTRATION_STATUS_RUNNING: "Running",
@@ -18,7 +18,10 @@ RUNTIME_STATUS = {
     pb.ORCHESTRATION_STATUS_PENDING: "Pending",
     pb.ORCHESTRATION_STATUS_SUSPENDED: "Suspended",
 }
-STATUS_OF_NAME = {name: status for status, name in RUNTIME_STATUS.items()}
+# As .NET reads an enumeration: by name with case, or by number.
+STATUS_OF_NAME = {name: status for status, name in RUNTIME_STATUS.items()} | {
+    str(int(status)): status for status in RUNTIME_STATUS
+}
 
 
 def status_payload(

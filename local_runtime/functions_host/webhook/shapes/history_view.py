@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
-from local_runtime.functions_host.webhook import json_text, moments
-from local_runtime.functions_host.webhook.payloads import RUNTIME_STATUS
+from local_runtime.functions_host.webhook.shapes import json_text, moments
+from local_runtime.functions_host.webhook.shapes.payloads import RUNTIME_STATUS
 
 _LEFT_OUT = frozenset({"orchestratorStarted", "orchestratorCompleted"})
 _SCHEDULING = frozenset({"taskScheduled", "subOrchestrationInstanceCreated"})

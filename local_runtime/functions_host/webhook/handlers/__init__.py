@@ -1,0 +1,1 @@
+"""What answers each route: one handler for each operation of the contract."""
