@@ -1,4 +1,4 @@
-"""Azurite, the storage emulator, as a process of its own on free ports of the loopback interface."""
+"""Azurite, the storage emulator, as a process of its own on free ports of this machine."""
 
 import contextlib
 import re
@@ -68,7 +68,7 @@ def running_azurite(data: Path, ports: Sequence[int] = (0, 0)) -> Iterator[Azuri
         alarm.cancel()
         process.terminate()
         try:
-            process.wait(10)  # it writes its data
+            process.wait(2)  # it writes its data, and then waits for clients to go away
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

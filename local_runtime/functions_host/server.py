@@ -16,7 +16,10 @@ from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
+from local_runtime.functions_host.starts.start_guard import StartGuards
+from local_runtime.functions_host.storage_side import storage_side
 from local_runtime.functions_host.succession import Alone, Succession, any_of
+from local_runtime.functions_host.triggers.listener import Listeners
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
@@ -84,8 +87,12 @@ async def serve(
         hub = _sendable(settings.task_hub or app.task_hub)
         port = settings.port if http is None else http.port
         watchdog = Watchdog(app.host.function_timeout)
-        invoker = Invoker(_client_binding(app.host, address, hub, port), random_id, watchdog)
         scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
+        storage = await storage_side(index, app, closing)
+        guards = await closing.enter_async_context(StartGuards(scheduler.channel))
+        client = _client_binding(app.host, address, hub, port)
+        invoker = Invoker(client, random_id, watchdog, storage.bindings, guards)
+        listeners = Listeners(storage.listeners(index, invoker))
         work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
         await closing.enter_async_context(pulling(work_items, stop, settings.grace_seconds))
         await _reach_scheduler(work_items, http, stop)
@@ -96,18 +103,20 @@ async def serve(
             work_items.begin()
             if http is not None:
                 await http.open(index, invoker, scheduler, app.host, settings.dashboard_url)
+                await closing.enter_async_context(listeners)
         await any_of(stop, turn.make_way, watchdog.spent)
         if not stop.is_set():
             work_items.take_no_more()
             if http is not None:
                 http.accept_no_more()
+            await listeners.drain(settings.grace_seconds)
             if turn.make_way.is_set():
                 turn.made_way()
             await any_of(stop, within=_LAST_REQUEST_SECONDS if watchdog.spent.is_set() else None)
         logger.info("stopping")
         if http is not None:
             # First, while work items still run: a request may be waiting for one.
-            await http.close()
+            await asyncio.gather(listeners.drain(settings.grace_seconds), http.close())
     if watchdog.spent.is_set():
         raise ProcessSpent
 

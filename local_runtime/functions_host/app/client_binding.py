@@ -23,8 +23,13 @@ class ClientBinding:
     max_message_bytes: int
     use_forwarded_host: bool = False
 
-    def to_json(self, settings: Mapping[str, Any]) -> str:
-        """Return the JSON text for one binding, which may name a hub or a connection of its own."""
+    def to_json(self, settings: Mapping[str, Any], scheduler_url: str | None = None) -> str:
+        """Return the JSON text for one binding, which may name a hub or a connection of its own.
+
+        Args:
+            settings: The binding as the app declares it.
+            scheduler_url: Where this client finds the scheduler, if not where all others do.
+        """
         task_hub = self._setting(settings, "taskHub") or self.task_hub
         connection = self._setting(settings, "connectionName") or self.connection_name
         return json.dumps(
@@ -35,7 +40,7 @@ class ClientBinding:
                 "baseUrl": None,
                 "requiredQueryStringParameters": query_string(task_hub, connection),
                 "connectionName": connection,
-                "rpcBaseUrl": self.scheduler_url,
+                "rpcBaseUrl": scheduler_url or self.scheduler_url,
                 "httpBaseUrl": self.webhook_url,
                 "useForwardedHost": self.use_forwarded_host,
                 "maxGrpcMessageSizeInBytes": self.max_message_bytes,
