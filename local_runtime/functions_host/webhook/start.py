@@ -23,6 +23,7 @@ from local_runtime.functions_host.webhook.replies import (
     raw_reply,
     reply,
 )
+from local_runtime.functions_host.webhook.stored_payloads import fill_in
 
 _LONGEST_ID = 256
 _LONGEST_MANAGED_ID = 100
@@ -143,6 +144,7 @@ async def _wait(call: Call, instance_id: str, seconds: float) -> Response:
     state = await call.instances.wait(instance_id, seconds)
     if state is None:
         return check_status(call, instance_id)
+    await fill_in(state)
     if state.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED:
         return raw_reply(200, state.output.value) if state.HasField("output") else empty(200)
     failed_code = 500 if call.query.flag("returnInternalServerErrorOnFailure", False) else 200

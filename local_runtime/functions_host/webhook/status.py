@@ -11,6 +11,7 @@ from local_runtime.functions_host.webhook.history_view import Shown, history_vie
 from local_runtime.functions_host.webhook.instances import TERMINAL
 from local_runtime.functions_host.webhook.payloads import STATUS_OF_NAME, status_payload
 from local_runtime.functions_host.webhook.replies import empty, reply
+from local_runtime.functions_host.webhook.stored_payloads import fill_in
 
 _CONTINUATION = "x-ms-continuation-token"
 _PAGE_SIZE = 100
@@ -23,6 +24,9 @@ async def get_status(call: Call) -> Response:
     if state is None:
         return empty(404)
     show_input = call.query.flag("showInput", True)
+    if not show_input:
+        state.ClearField("input")
+    await fill_in(state)
     history = None
     started = state.orchestrationStatus != pb.ORCHESTRATION_STATUS_PENDING
     if started and call.query.flag("showHistory", False):
