@@ -21,6 +21,7 @@ from durable_agents.errors import (
     ModelUnavailable,
 )
 from durable_agents.messages import AgentResponse, TokenUsage
+from durable_agents.payloads import payload_store_from_environment
 
 __all__ = [
     "Agent",
@@ -44,4 +45,5 @@ __all__ = [
     "OpenAIChatClient",
     "TokenUsage",
     "chat_client_from_environment",
+    "payload_store_from_environment",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 from azure.functions.decorators.function_app import FunctionBuilder
+from durabletask.payload import PayloadStore
 from durabletask.task import RetryPolicy, Task
 from pydantic import JsonValue, ValidationError
 
@@ -155,6 +156,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         agents: The agents to register.
         chat_client: The model of agents that name none.
         retry: How calls are retried; None for three attempts, 5 s apart and doubling.
+        payload_store: Where payloads go that are too large for the scheduler; None to store none.
         http_auth_level: Authorization that the app's HTTP functions ask for.
 
     Raises:
@@ -167,9 +169,12 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         *,
         chat_client: ChatClient | None = None,
         retry: RetryPolicy | None = None,
+        payload_store: PayloadStore | None = None,
         http_auth_level: func.AuthLevel | str = func.AuthLevel.FUNCTION,
     ) -> None:
         super().__init__(http_auth_level=http_auth_level)
+        if payload_store is not None:
+            self.configure_large_payloads(payload_store=payload_store)
         self._chat_client = chat_client
         self._registry = _Registry(retry or default_retry_policy(os.environ))
         for agent in agents:

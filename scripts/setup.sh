@@ -11,7 +11,8 @@ is_313() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] !
 
 find_python() {
     if command -v uv >/dev/null 2>&1; then
-        found=$(uv python find --no-project 3.13 2>/dev/null || true)
+        # --system: not the .venv that is about to be replaced.
+        found=$(uv python find --no-project --system 3.13 2>/dev/null || true)
         if [ -n "$found" ] && is_313 "$found"; then echo "$found"; return 0; fi
     fi
     for candidate in python3.13 python3 python; do

@@ -17,7 +17,10 @@ from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
 from local_runtime.functions_host.keys.key_store import KeyStore
+from local_runtime.functions_host.starts.start_guard import StartGuards
+from local_runtime.functions_host.storage_side import storage_side
 from local_runtime.functions_host.succession import Alone, Succession, any_of
+from local_runtime.functions_host.triggers.listener import Listeners
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
@@ -89,42 +92,71 @@ async def serve(
     webhook_key = keys.webhook_value if settings.enable_auth else _no_key
     webhook_key()  # now, so that keys that cannot be used end the start
     turn = succession or Alone()
+    watchdog = Watchdog(app.host.function_timeout)
     async with contextlib.AsyncExitStack() as closing:
         http = await _http_side(settings, closing)
-        limits = limits_of(app.host)
-        with _warnings_once(settings):
-            index = await load_app(app, threads=threads_for(limits))
-        address = _url(settings.scheduler)
-        hub = _sendable(settings.task_hub or app.task_hub)
         port = settings.port if http is None else http.port
-        watchdog = Watchdog(app.host.function_timeout)
-        binding = _client_binding(app.host, address, hub, port, webhook_key)
-        invoker = Invoker(binding, random_id, watchdog)
-        scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
-        work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
+        loaded = await _load(settings, app, watchdog, port, webhook_key, closing)
+        work_items = loaded.work_items
         await closing.enter_async_context(pulling(work_items, stop, settings.grace_seconds))
         await _reach_scheduler(work_items, http, stop)
         if not stop.is_set():
-            ready(_facts(port, index))
+            ready(_facts(port, loaded.index))
         await any_of(turn.begin, stop)
         if not stop.is_set():
             work_items.begin()
             if http is not None:
-                await http.open(_front_door(settings, app, index, invoker, scheduler, keys, port))
+                await http.open(_front_door(settings, app, loaded, keys, port))
+                await closing.enter_async_context(loaded.listeners)
         await any_of(stop, turn.make_way, watchdog.spent)
         if not stop.is_set():
             work_items.take_no_more()
             if http is not None:
                 http.accept_no_more()
+            await loaded.listeners.drain(settings.grace_seconds)
             if turn.make_way.is_set():
                 turn.made_way()
             await any_of(stop, within=_LAST_REQUEST_SECONDS if watchdog.spent.is_set() else None)
         logger.info("stopping")
         if http is not None:
             # First, while work items still run: a request may be waiting for one.
-            await http.close()
+            await asyncio.gather(loaded.listeners.drain(settings.grace_seconds), http.close())
     if watchdog.spent.is_set():
         raise ProcessSpent
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The app, and what runs its functions."""
+
+    index: FunctionIndex
+    scheduler: SchedulerClient
+    invoker: Invoker
+    work_items: WorkItems
+    listeners: Listeners
+
+
+async def _load(
+    settings: HostSettings,
+    app: AppSettings,
+    watchdog: Watchdog,
+    port: int,
+    webhook_key: Callable[[], str | None],
+    closing: contextlib.AsyncExitStack,
+) -> _Loaded:
+    limits = limits_of(app.host)
+    with _warnings_once(settings):
+        index = await load_app(app, threads=threads_for(limits))
+    address = _url(settings.scheduler)
+    hub = _sendable(settings.task_hub or app.task_hub)
+    scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
+    storage = await storage_side(index, app, closing)
+    guards = await closing.enter_async_context(StartGuards(scheduler.channel))
+    client = _client_binding(app.host, address, hub, port, webhook_key)
+    invoker = Invoker(client, random_id, watchdog, storage.bindings, guards)
+    work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
+    listeners = Listeners(storage.listeners(index, invoker))
+    return _Loaded(index, scheduler, invoker, work_items, listeners)
 
 
 async def _http_side(
@@ -141,19 +173,20 @@ async def _http_side(
 
 
 def _front_door(
-    settings: HostSettings,
-    app: AppSettings,
-    index: FunctionIndex,
-    invoker: Invoker,
-    scheduler: SchedulerClient,
-    keys: KeyStore,
-    port: int,
+    settings: HostSettings, app: AppSettings, loaded: _Loaded, keys: KeyStore, port: int
 ) -> "FrontDoor":
     from local_runtime.functions_host.web.opening import Opening
 
-    asks_for_keys, dashboard_url = settings.enable_auth, settings.dashboard_url
-    opening = Opening(app, index, invoker, scheduler, keys, port, asks_for_keys, dashboard_url)
-    return opening.front_door()
+    return Opening(
+        app,
+        loaded.index,
+        loaded.invoker,
+        loaded.scheduler,
+        keys,
+        port,
+        settings.enable_auth,
+        settings.dashboard_url,
+    ).front_door()
 
 
 async def _reach_scheduler(

@@ -26,6 +26,7 @@ class SchedulerClient:
     """
 
     def __init__(self, channel: grpc.aio.Channel, task_hub: str) -> None:
+        self.channel = channel
         self.stub = rpc.TaskHubSidecarServiceStub(channel)
         self.metadata = (("taskhub", task_hub), ("x-user-agent", "local-runtime"))
         self.task_hub = task_hub

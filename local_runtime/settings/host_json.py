@@ -1,11 +1,12 @@
 """The settings of host.json that the embedded runtime heeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from local_runtime.settings.json_file import read_json
+from local_runtime.settings.queue_settings import QueueSettings
 from local_runtime.settings.section import Section, apply_overrides, lowered
 from local_runtime.settings.variables import resolve
 
@@ -32,6 +33,7 @@ class HostJson:
     max_grpc_message_bytes: int = 4 * 1024 * 1024
     function_timeout: timedelta | None = timedelta(minutes=30)
     """How long a function may run; None for any time. The default is that of most plans."""
+    queues: QueueSettings = field(default_factory=QueueSettings)
 
     @classmethod
     def load(cls, path: Path, environ: Mapping[str, str]) -> "HostJson":
@@ -64,4 +66,5 @@ class HostJson:
             max_grpc_message_bytes=durable.number("maxgrpcmessagesizeinbytes")
             or cls.max_grpc_message_bytes,
             function_timeout=section.duration("functiontimeout", cls.function_timeout),
+            queues=QueueSettings.read(section.child("extensions", "queues")),
         )

@@ -10,6 +10,7 @@ from local_runtime.errors import StartupError
 
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
 _TIME_SPAN = re.compile(r"(?:(\d{1,3})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})")
+_EXACT_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
 
 class Section:
@@ -36,12 +37,18 @@ class Section:
         """Return a text."""
         return self._read(name, default, "a string", lambda value: str(value))
 
-    def number(self, name: str) -> int | None:
-        """Return a whole number above 0, or None when it is absent."""
-        number = self._read(name, None, "a whole number above 0", lambda value: int(str(value)))
-        if number is not None and number < 1:
-            raise self._wrong(name, "a whole number above 0")
+    def number(self, name: str, *, least: int = 1, most: int | None = None) -> int | None:
+        """Return a whole number of at least `least`, or None when it is absent."""
+        kind = f"a whole number above {least - 1}" if least else "a whole number"
+        kind += f" and at most {most}" if most is not None else ""
+        number = self._read(name, None, kind, lambda value: int(str(value)))
+        if number is not None and (number < least or (most is not None and number > most)):
+            raise self._wrong(name, kind)
         return number
+
+    def seconds(self, name: str) -> float | None:
+        """Return the length of a time written `hh:mm:ss`, or None when it is absent."""
+        return self._read(name, None, "a time such as 00:00:30", _seconds)
 
     def flag(self, name: str) -> bool:
         """Return a truth value; an absent one is false."""
@@ -88,6 +95,14 @@ class Section:
     def _wrong(self, name: str, kind: str) -> StartupError:
         where = f"{self._name}.{name}".strip(".")
         return StartupError(f"{self._path}: the setting {where!r} must be {kind}.")
+
+
+def _seconds(value: object) -> float:
+    match = _EXACT_SPAN.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(value)
+    days, hours, minutes, seconds = match.groups()
+    return float(int(days or 0) * 86_400 + int(hours) * 3600 + int(minutes) * 60) + float(seconds)
 
 
 def lowered(value: Any) -> Any:

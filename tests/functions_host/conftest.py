@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from host_process import APPS, WEBHOOK, Part, finished, running, running_host
+from host_process import APPS, WEBHOOK, Part, finished, running, running_host, storage
+
+from tests.azurite import Azurite, running_azurite
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +21,19 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def samples(scheduler) -> Iterator[tuple[Part, httpx.Client]]:
     with running_host(APPS / "durable_samples", scheduler) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory) -> Iterator[Azurite]:
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as azurite:
+        yield azurite
+
+
+@pytest.fixture(scope="module")
+def storage_app(scheduler, azurite) -> Iterator[tuple[Part, httpx.Client]]:
+    """A host that runs the app of queue and blob triggers, on an account of its own."""
+    with running_host(APPS / "storage", scheduler, environ=storage(azurite, "Storage")) as host:
         yield host
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from tests.azurite import Azurite
+
 ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parents[1] / "apps"
 WEBHOOK = "/runtime/webhooks/durabletask"
@@ -88,8 +90,14 @@ def running_host(app_dir: Path, scheduler: str, **more: Any) -> Iterator[tuple[P
     settings = {"app_dir": str(app_dir), "scheduler": scheduler, "port": 0, "task_hub": "", **more}
     with running("host", **settings) as part:
         port = part.facts()["port"]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as http:
             yield part, http
+
+
+def storage(azurite: Azurite, hub: str, **more: str) -> dict[str, str]:
+    """The settings of the app of queue and blob triggers."""
+    connections = dict.fromkeys(("AzureWebJobsStorage", "OTHER_STORAGE"), azurite.connection_string)
+    return {**connections, "SUFFIX": "x", "HUB": hub, **more}
 
 
 def finished(host: httpx.Client, started: dict[str, str]) -> dict[str, Any]:

@@ -199,3 +199,34 @@ def test_host_listens_on_the_loopback_interface_only(samples):
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://{address}:{host.base_url.port}/")
     assert host.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("decorators", "says"),
+    [
+        ('@app.queue_trigger(arg_name="x", queue_name="q", connection="NOT_SET")',
+         "binding 'x' of type queueTrigger cannot be used: the connection setting 'NOT_SET'"),
+        ('@app.queue_trigger(arg_name="x", queue_name="q-%NOT_SET%", connection="OK")',
+         "binding 'x' of type queueTrigger cannot be used: a setting in its queueName"),
+        ('@app.blob_trigger(arg_name="x", path="c/{name}", connection="OK", source="EventGrid")',
+         "binding 'x' of type blobTrigger has Event Grid as its source"),
+        ('@app.blob_trigger(arg_name="x", path="{c}/{name}", connection="OK")',
+         "binding 'x' of type blobTrigger cannot be used: the path '{c}/{name}' must begin with"),
+        ('@app.service_bus_queue_trigger(arg_name="x", queue_name="q", connection="OK")',
+         "binding 'x' of type serviceBusTrigger is not supported by the embedded runtime"),
+    ],
+)  # fmt: skip
+def test_binding_that_cannot_be_served_is_named_and_the_rest_runs(
+    write_app, scheduler, decorators, says
+):
+    code = f"{APP}{decorators}\ndef lame(x) -> None: ...\n"
+    folder = write_app(code + "@app.route()\ndef fine(req: func.HttpRequest) -> str: return 'ok'\n")
+
+    with running_host(folder, scheduler, environ={"OK": "UseDevelopmentStorage=true"}) as (
+        part,
+        host,
+    ):
+        assert host.get("/api/fine").text == "ok"
+
+    assert f"function 'lame' is not served: its {says}" in part.log
+    assert part.log.count("everything else of the app runs") == 1

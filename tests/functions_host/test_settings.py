@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from local_runtime.errors import StartupError
-from local_runtime.settings import AppSettings
+from local_runtime.settings import AppSettings, QueueSettings
 
 CONNECTION = "Endpoint=http://localhost:8080;TaskHub=fromconnection;Authentication=None"
 SCHEDULER = "DURABLE_TASK_SCHEDULER_CONNECTION_STRING"
@@ -137,3 +137,38 @@ def test_local_settings_that_cannot_be_used_are_refused(tmp_path, text):
 
     with pytest.raises(StartupError, match=r"local\.settings\.json"):
         AppSettings.load(tmp_path, {})
+
+
+def test_queue_settings_have_the_defaults_of_func_start(load):
+    assert load().host.queues == QueueSettings(16, 8, 0.0, 5, 2.0, True)
+
+
+def test_queue_settings_are_read(load):
+    queues = {
+        "batchSize": 32,
+        "newBatchThreshold": 0,
+        "visibilityTimeout": "00:00:30",
+        "maxDequeueCount": 2,
+        "maxPollingInterval": "1.00:00:01.5",
+        "messageEncoding": "None",
+    }
+
+    assert load(queues=queues).host.queues == QueueSettings(32, 0, 30.0, 2, 86_401.5, False)
+
+
+def test_the_threshold_is_half_of_the_batch(load):
+    assert load(queues={"batchSize": 5}).host.queues.new_batch_threshold == 2
+
+
+@pytest.mark.parametrize(
+    ("queues", "says"),
+    [
+        ({"batchSize": 33}, "batchsize' must be a whole number above 0 and at most 32"),
+        ({"maxDequeueCount": 0}, "maxdequeuecount"),
+        ({"visibilityTimeout": 30}, "visibilitytimeout' must be a time such as 00:00:30"),
+        ({"messageEncoding": "utf-8"}, "base64 or none"),
+    ],
+)
+def test_a_wrong_queue_setting_is_named(load, queues, says):
+    with pytest.raises(StartupError, match=says):
+        load(queues=queues)

@@ -25,8 +25,13 @@ class ClientBinding:
     webhook_key: Callable[[], str | None] = lambda: None
     """Returns the key that the webhook asks for now; None if it asks for none."""
 
-    def to_json(self, settings: Mapping[str, Any]) -> str:
-        """Return the JSON text for one binding, which may name a hub or a connection of its own."""
+    def to_json(self, settings: Mapping[str, Any], scheduler_url: str | None = None) -> str:
+        """Return the JSON text for one binding, which may name a hub or a connection of its own.
+
+        Args:
+            settings: The binding as the app declares it.
+            scheduler_url: Where this client finds the scheduler, if not where all others do.
+        """
         task_hub = self._setting(settings, "taskHub") or self.task_hub
         connection = self._setting(settings, "connectionName") or self.connection_name
         return json.dumps(
@@ -39,7 +44,7 @@ class ClientBinding:
                     task_hub, connection, self.webhook_key()
                 ),
                 "connectionName": connection,
-                "rpcBaseUrl": self.scheduler_url,
+                "rpcBaseUrl": scheduler_url or self.scheduler_url,
                 "httpBaseUrl": self.webhook_url,
                 "useForwardedHost": self.use_forwarded_host,
                 "maxGrpcMessageSizeInBytes": self.max_message_bytes,

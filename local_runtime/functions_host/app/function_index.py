@@ -2,15 +2,19 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
 from local_runtime.functions_host.app.worker_messages import RpcFunctionMetadata
+from local_runtime.functions_host.storage.binding_check import storage_problem
 
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
 HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT = "httpTrigger", "http", "durableClient"
+QUEUE_TRIGGER, QUEUE_OUTPUT = "queueTrigger", "queue"
+BLOB_TRIGGER, BLOB = "blobTrigger", "blob"
 
 # Which property of a durable trigger's binding holds the name that orchestrations call it by.
 _DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
@@ -34,9 +38,22 @@ class Binding:
         return cls(str(settings["type"]), str(settings["name"]), settings)
 
     @property
-    def supported(self) -> bool:
-        """Whether this host can serve the binding."""
-        return self.type in (*_DURABLE_NAME, HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT)
+    def is_output(self) -> bool:
+        """Whether the function puts something out through it."""
+        return str(self.settings.get("direction", "")).lower() == "out"
+
+    @property
+    def connection(self) -> str:
+        """The name of the setting for a storage binding's account; empty for the usual one."""
+        return str(self.settings.get("connection") or "")
+
+    def problem(self, environ: Mapping[str, str]) -> str | None:
+        """Return why this host cannot serve the binding; None if it can."""
+        if self.type in (QUEUE_TRIGGER, QUEUE_OUTPUT, BLOB_TRIGGER, BLOB):
+            return storage_problem(self.type, self.settings, environ)
+        if self.type in (*_DURABLE_NAME, HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT):
+            return None
+        return "is not supported by the embedded runtime"
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,11 @@ class Function:
     others: tuple[Binding, ...]
     entry_point: str = ""
     """The name of the Python function."""
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The trigger and all others."""
+        return self.trigger, *self.others
 
     @property
     def durable_name(self) -> str:
@@ -81,13 +103,15 @@ class Function:
         """Read what the worker library found; None, with a warning, if it cannot be served."""
         bindings = [Binding.parse(raw) for raw in metadata.raw_bindings]
         for binding in bindings:
-            if not binding.supported:
+            problem = binding.problem(os.environ)
+            if problem is not None:
                 logger.warning(
-                    "function %r is not served: its binding %r of type %s is not supported by "
-                    "the embedded runtime; everything else of the app runs",
+                    "function %r is not served: its binding %r of type %s %s; everything else of "
+                    "the app runs",
                     metadata.name,
                     binding.name,
                     binding.type,
+                    problem,
                 )
                 return None
         triggers = [binding for binding in bindings if binding.type.endswith("Trigger")]
@@ -151,6 +175,10 @@ class FunctionIndex:
     def http_functions(self) -> list[Function]:
         """Return the functions that answer HTTP requests."""
         return self._of(HTTP_TRIGGER)
+
+    def triggered_by(self, trigger: str) -> list[Function]:
+        """Return the functions with a trigger of this type."""
+        return self._of(trigger)
 
     def unknown(self, trigger: str, name: str) -> str:
         """Say that there is no such function, and which there are, in the extension's words."""

@@ -4,8 +4,9 @@ import asyncio
 import base64
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 import azure_functions_runtime as worker
 
@@ -56,13 +57,77 @@ class Returned:
         return base64.b64decode(text, validate=True)
 
 
+class DataBindings(Protocol):
+    """Reads the inputs of a function that lie outside the app, and writes such outputs."""
+
+    async def read(
+        self, function: Function, trigger: TypedData, metadata: Mapping[str, TypedData]
+    ) -> list[ParameterBinding]:
+        """Return the inputs.
+
+        Raises:
+            FunctionFailed: One cannot be read.
+        """
+        ...
+
+    async def write(
+        self,
+        function: Function,
+        returned: Returned,
+        trigger: TypedData,
+        metadata: Mapping[str, TypedData],
+    ) -> None:
+        """Write the outputs.
+
+        Raises:
+            FunctionFailed: One cannot be written.
+        """
+        ...
+
+
+class NoDataBindings:
+    """For an app that has no such bindings."""
+
+    async def read(
+        self, function: Function, trigger: TypedData, metadata: Mapping[str, TypedData]
+    ) -> list[ParameterBinding]:
+        """Return nothing."""
+        return []
+
+    async def write(
+        self,
+        function: Function,
+        returned: Returned,
+        trigger: TypedData,
+        metadata: Mapping[str, TypedData],
+    ) -> None:
+        """Write nothing."""
+
+
+class StartGuards(Protocol):
+    """Sees to it that an event which comes again starts nothing twice."""
+
+    def lent(self, event: str) -> AbstractAsyncContextManager[str]:
+        """Give the address of the scheduler for an invocation that is for `event`."""
+        ...
+
+
 class Invoker:
     """Invokes the functions of the app that this process has loaded."""
 
-    def __init__(self, client_binding: ClientBinding, new_id: IdSource, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        client_binding: ClientBinding,
+        new_id: IdSource,
+        watchdog: Watchdog,
+        data_bindings: DataBindings,
+        start_guards: StartGuards,
+    ) -> None:
         self._client_binding = client_binding
         self._new_id = new_id
         self._watchdog = watchdog
+        self._data_bindings = data_bindings
+        self._start_guards = start_guards
 
     async def invoke(
         self,
@@ -71,33 +136,62 @@ class Invoker:
         *,
         trace_parent: str = "",
         instance_id: str = "",
+        metadata: Mapping[str, TypedData] | None = None,
+        event: str | None = None,
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
+
+        Args:
+            function: Which function.
+            trigger: The value of its trigger.
+            trace_parent: The trace that the call belongs to.
+            instance_id: The orchestration that the call is for, to be named in the log.
+            metadata: What is known of the trigger's value: of a message, its id and so on.
+            event: What names the event that the call is for, if the same event may come again:
+                what was started for it then is not started once more.
 
         Raises:
             FunctionFailed: The function raised, or gave back what cannot be sent.
             FunctionTimedOut: The function took too long; nothing is known of what it did.
         """
-        inputs = [ParameterBinding(function.trigger.name, trigger)]
-        for binding in function.others:
-            if binding.type == DURABLE_CLIENT:
-                client = TypedData(string=self._client_binding.to_json(binding.settings))
-                inputs.append(ParameterBinding(binding.name, client))
-        request = InvocationRequest(
-            invocation_id=self._new_id(),
-            function_id=function.function_id,
-            input_data=inputs,
-            trace_context=RpcTraceContext(trace_parent),
-        )
-        what = f"function {function.name}"
-        response = await self._watchdog.watch(
-            self._call(request), f"{instance_id}: {what}" if instance_id else what
-        )
+        known = metadata or {}
+        async with AsyncExitStack() as lent:
+            scheduler_url = None
+            if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
+                guard = self._start_guards.lent(f"{function.name} {event}")
+                scheduler_url = await lent.enter_async_context(guard)
+            request = InvocationRequest(
+                invocation_id=self._new_id(),
+                function_id=function.function_id,
+                input_data=await self._inputs(function, trigger, known, scheduler_url),
+                trigger_metadata=known,
+                trace_context=RpcTraceContext(trace_parent),
+            )
+            what = f"function {function.name}"
+            response = await self._watchdog.watch(
+                self._call(request), f"{instance_id}: {what}" if instance_id else what
+            )
         if response.result.status != StatusResult.Success:
             exception = response.result.exception or RpcException()
             raise FunctionFailed(exception.message, exception.stack_trace)
         outputs = {binding.name: binding.data for binding in response.output_data}
-        return Returned(response.return_value, outputs)
+        returned = Returned(response.return_value, outputs)
+        await self._data_bindings.write(function, returned, trigger, known)
+        return returned
+
+    async def _inputs(
+        self,
+        function: Function,
+        trigger: TypedData,
+        known: Mapping[str, TypedData],
+        scheduler_url: str | None,
+    ) -> list[ParameterBinding]:
+        inputs = [ParameterBinding(function.trigger.name, trigger)]
+        for binding in function.others:
+            if binding.type == DURABLE_CLIENT:
+                client = self._client_binding.to_json(binding.settings, scheduler_url)
+                inputs.append(ParameterBinding(binding.name, TypedData(string=client)))
+        return inputs + await self._data_bindings.read(function, trigger, known)
 
     async def _call(self, request: InvocationRequest) -> InvocationResponse:
         envelope = WorkerRequest(

@@ -31,6 +31,7 @@ from local_runtime.functions_host.webhook.shapes import json_text
 from local_runtime.functions_host.webhook.shapes.payloads import RUNTIME_STATUS, status_payload
 from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL
 from local_runtime.functions_host.webhook.trace_context import trace_context
+from local_runtime.functions_host.webhook.shapes.stored_payloads import fill_in
 
 _LONGEST_ID = 256
 _LONGEST_MANAGED_ID = 100
@@ -138,6 +139,7 @@ async def _wait(call: Call, instance_id: str, seconds: float) -> Response:
     state = await call.instances.wait(instance_id, seconds)
     if state is None:
         return check_status(call, instance_id)
+    await fill_in(state)
     if state.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED:
         return raw_reply(200, state.output.value if state.HasField("output") else "null")
     failed_code = 500 if call.query.flag(RETURN_500) else 200

@@ -23,6 +23,7 @@ from local_runtime.functions_host.webhook.replies import empty, reply
 from local_runtime.functions_host.webhook.shapes import moments
 from local_runtime.functions_host.webhook.shapes.history_view import Shown, history_view
 from local_runtime.functions_host.webhook.shapes.payloads import STATUS_OF_NAME, status_payload
+from local_runtime.functions_host.webhook.shapes.stored_payloads import fill_in
 from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL
 from local_runtime.functions_host.webhook.task_hub.paging import fitting_page, to_header
 
@@ -33,6 +34,9 @@ async def get_status(call: Call) -> Response:
     if state is None:
         return empty(404)
     show_input = call.query.flag(SHOW_INPUT)
+    if not show_input:
+        state.ClearField("input")
+    await fill_in(state)
     history = None
     started = state.orchestrationStatus != pb.ORCHESTRATION_STATUS_PENDING
     if started and call.query.flag(SHOW_HISTORY):

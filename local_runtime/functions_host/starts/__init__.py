@@ -1,0 +1,1 @@
+"""Starts of orchestrations by functions that may be run again for the same event."""

@@ -1,0 +1,1 @@
+"""What invokes functions without a request: listeners for queues and blobs."""
