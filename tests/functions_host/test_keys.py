@@ -16,6 +16,7 @@ import httpx
 import pytest
 from host_process import APPS, WEBHOOK, Part, finished, running, running_host
 
+from local_runtime.errors import StartupError
 from local_runtime.functions_host.keys import key_values
 from local_runtime.functions_host.keys.key_ring import HOST_KEYS
 from local_runtime.functions_host.keys.key_store import KeyStore
@@ -24,6 +25,7 @@ from tests import service
 APP = APPS / "keyed"
 STATUS = f"{WEBHOOK}/instances/none"
 WEBHOOK_KEY = "/admin/host/systemkeys/durabletask_extension"
+OPTIONS = ["--enable-auth", "--verbose", "--workers", "2"]
 
 
 @dataclass
@@ -310,7 +312,7 @@ def test_the_command_line_refuses_what_makes_no_sense(keyed, arguments, says):
 def test_values_are_nowhere_but_with_those_who_made_them(tmp_path):
     make = ["keys", "create", "_master", "--data", tmp_path]
     master = service.run(*make).stdout.strip()
-    with service.runtime(tmp_path, APP, options=["--enable-auth", "--verbose"]) as runtime:
+    with service.runtime(tmp_path, APP, options=OPTIONS) as runtime:
         url = runtime.url("Functions")
         told = header(master)
         values = [
@@ -370,15 +372,10 @@ def test_only_the_owner_may_read_what_is_kept(keyed):
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", '{"version": 2}', '{"version": 1}', "\xff" * 9,
-     '{"version": 1, "salt": "zz", "webhookSecret": "", "fingerprints": {}}'],
-)  # fmt: skip
-def test_a_broken_file_of_keys_ends_the_start_and_is_left_as_it_is(tmp_path, text):
+def test_a_broken_file_of_keys_ends_the_start_and_is_left_as_it_is(tmp_path):
     path = tmp_path / "host" / "keys.json"
     path.parent.mkdir()
-    path.write_bytes(text.encode("latin-1"))
+    path.write_text("{")
     settings = {"app_dir": str(APP), "scheduler": "localhost:1", "port": 0, "task_hub": ""}
 
     with running("host", **settings, data_dir=str(tmp_path), enable_auth=True) as part:
@@ -388,8 +385,24 @@ def test_a_broken_file_of_keys_ends_the_start_and_is_left_as_it_is(tmp_path, tex
     assert part.process.returncode == 1
     assert f"error: {path} holds the keys of this host, and cannot be used" in log
     assert "Traceback" not in log
-    assert path.read_bytes() == text.encode("latin-1")
     assert service.run("keys", "create", "x", "--data", tmp_path).returncode == 1
+    assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '{"version": 2}', '{"version": 1}', "\xff" * 9, "[" * 100_000,
+     '{"version": 1, "salt": "zz", "webhookSecret": "", "fingerprints": {}}'],
+)  # fmt: skip
+def test_whatever_a_broken_file_holds_is_neither_used_nor_overwritten_nor_shown(tmp_path, text):
+    path = tmp_path / "keys.json"
+    path.write_bytes(text.encode("latin-1"))
+    store = KeyStore(tmp_path)
+
+    for use in (store.ring, store.kept_ring, lambda: store.make(HOST_KEYS, "x")):
+        with pytest.raises(StartupError, match="cannot be used") as refusal:
+            use()
+        assert "zz" not in str(refusal.value)
     assert path.read_bytes() == text.encode("latin-1")
 
 
