@@ -120,6 +120,16 @@ def test_without_a_key_nothing_below_the_webhook_answers(keyed, verb):
         assert keyed.host.request(verb, f"{WEBHOOK}/{path}").status_code == 401
 
 
+def test_the_webhooks_document_says_which_keys_it_takes(keyed):
+    document = keyed.call("GET", f"{WEBHOOK}/openapi.json", "master").json()
+
+    assert document["security"] == [{"code": []}, {"x-functions-key": []}]
+    assert set(document["components"]["securitySchemes"]) == {"code", "x-functions-key"}
+    answers = document["paths"]["/instances/{instanceId}"]["get"]["responses"]
+    assert "401" in answers
+    assert "403" not in answers
+
+
 def test_a_refusal_of_admin_says_as_the_real_host_what_it_would_take(keyed):
     assert keyed.host.get("/admin/functions").headers["www-authenticate"] == "Bearer"
     assert "www-authenticate" not in keyed.host.get("/v1/guarded").headers

@@ -67,8 +67,10 @@ def test_every_answer_of_the_document_has_a_row(world):
     # What is asked for is too large: test_state_that_no_message_holds_answers_413, for two of them.
     large = {(op, "413") for op, _ in documented if op.startswith("GET") or "restart" in op}
     own = {("GET /openapi.json", "200")}
+    # Every other verb refuses a web page of another origin, before it is looked at any further.
+    pages = {(op, "403") for op, _ in documented if not op.startswith("GET")}
 
-    assert documented - away - hub - large - own <= shown
+    assert documented - away - hub - large - own - pages <= shown
 
 
 def test_every_parameter_of_the_document_has_a_row(world):
@@ -107,6 +109,14 @@ def test_document_is_openapi_and_names_its_server(world):
 
     assert world.document["openapi"] == "3.1.0"
     assert world.document["servers"] == [{"url": world.origin + WEBHOOK}]
+
+
+def test_web_page_of_another_origin_is_refused_as_documented(world):
+    for path, verbs in world.document["paths"].items():
+        for verb, operation in verbs.items():
+            reply = world.send(verb, path.strip("/"), Origin="http://evil.example")
+            assert (reply.status_code == 403) == ("403" in operation["responses"]) == (verb != "get")
+    assert "security" not in world.document
 
 
 def test_management_urls_work_as_they_are(world):

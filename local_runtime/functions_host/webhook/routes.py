@@ -45,7 +45,9 @@ logger = logging.getLogger("local_runtime.host")
 
 
 async def _openapi(call: Call) -> Response:
-    return reply(200, document(ROUTES, f"{call.urls.origin}{WEBHOOK_PATH}"))
+    asks_for_keys = call.context.protection.asks_for_keys
+    server_url = f"{call.urls.origin}{WEBHOOK_PATH}"
+    return reply(200, document(ROUTES, server_url, asks_for_keys=asks_for_keys))
 
 
 # No route of the extension has this path, and none can come to: they begin with other words.

@@ -17,13 +17,31 @@ _COMMON = {
 _NOT_RUNNING: Json = {"description": "The host is starting or stopping.", "content": {"*/*": {}}}
 
 
-def document(operations: Iterable[Operation], server_url: str) -> Json:
+_NO_KEY: Json = {"description": "The request has no valid key."}
+_OF_A_PAGE: Json = {
+    "description": "A web page of another origin sent the request.",
+    "content": {"text/plain": {}},
+}
+_KEYS: Json = {
+    "code": {"type": "apiKey", "in": "query", "name": "code"},
+    "x-functions-key": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+}
+
+
+def document(operations: Iterable[Operation], server_url: str, *, asks_for_keys: bool) -> Json:
     """Return the OpenAPI document of these operations, served below `server_url`."""
     paths: dict[str, Json] = {}
     for operation in operations:
         path = paths.setdefault(f"/{operation.path}", {})
-        path[operation.verb.lower()] = _operation(operation)
+        described = path[operation.verb.lower()] = _operation(operation)
+        if asks_for_keys:
+            described["responses"]["401"] = _NO_KEY
+        elif operation.verb != "GET":
+            described["responses"]["403"] = _OF_A_PAGE
+    keys: Json = {"security": [{name: []} for name in _KEYS]} if asks_for_keys else {}
+    schemes: Json = {"securitySchemes": _KEYS} if asks_for_keys else {}
     return {
+        **keys,
         "openapi": "3.1.0",
         "info": {
             "title": "Durable Task webhook",
@@ -34,7 +52,7 @@ def document(operations: Iterable[Operation], server_url: str) -> Json:
         },
         "servers": [{"url": server_url}],
         "paths": paths,
-        "components": {"schemas": dict(schemas.COMPONENTS)},
+        "components": {"schemas": dict(schemas.COMPONENTS), **schemes},
     }
 
 
