@@ -29,9 +29,9 @@ from local_runtime.functions_host.webhook.replies import (
 )
 from local_runtime.functions_host.webhook.shapes import json_text
 from local_runtime.functions_host.webhook.shapes.payloads import RUNTIME_STATUS, status_payload
+from local_runtime.functions_host.webhook.shapes.stored_payloads import fill_in
 from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL
 from local_runtime.functions_host.webhook.trace_context import trace_context
-from local_runtime.functions_host.webhook.shapes.stored_payloads import fill_in
 
 _LONGEST_ID = 256
 _LONGEST_MANAGED_ID = 100
