@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
+from typing import cast
 
 import uvicorn
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
+from local_runtime.http_connection import Connection
 from local_runtime.listening import listen as listen
+
+_CHECK_SECONDS = 1.0
 
 
 @contextlib.asynccontextmanager
@@ -19,7 +23,7 @@ async def serving(
     listener: socket.socket,
     *,
     grace_seconds: int,
-    protocol: type[H11Protocol] = H11Protocol,
+    protocol: type[Connection] = Connection,
 ) -> AsyncGenerator[int]:
     """Serve inside the `async with`, which gets the port; then let requests finish for a while.
 
@@ -41,14 +45,27 @@ async def serving(
     with contextlib.closing(listener):
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
+        checks = asyncio.create_task(_check(server.server_state))
         try:
             await server.begun.wait()
             yield int(listener.getsockname()[1])
         finally:
             server.should_exit = True
-            limit = asyncio.get_running_loop().call_later(grace_seconds, requests.break_off)
+            limit = asyncio.get_running_loop().call_later(
+                grace_seconds, requests.break_off, server.server_state.tasks
+            )
             await task
             limit.cancel()
+            checks.cancel()
+
+
+async def _check(state: ServerState) -> None:
+    """Break off clients that are too slow, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        for connection in list(state.connections):
+            cast("Connection", connection).check(loop.time(), _CHECK_SECONDS)
 
 
 class _Requests:
@@ -56,45 +73,30 @@ class _Requests:
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
-        self._running: set[asyncio.Task[object]] = set()
         self._broken_off = False
 
-    def break_off(self) -> None:
+    def break_off(self, running: Iterable[asyncio.Task[None]]) -> None:
         """Answer every running request with 503, and all that still come."""
         self._broken_off = True
-        for task in self._running:
+        for task in running:
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; this is the ASGI application."""
-        begun = False
-
-        async def note_begin(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        if not self._broken_off and await self._finish(scope, receive, note_begin):
-            return
-        if not begun:
-            stopping = PlainTextResponse("The server is stopping.", 503, {"Connection": "close"})
+        if not self._broken_off:
+            try:
+                await self._application(scope, receive, send)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._broken_off or task is None:
+                    raise
+                task.uncancel()
+            else:
+                return
+        stopping = PlainTextResponse("The server is stopping.", 503, {"Connection": "close"})
+        # One that has begun its answer cannot begin another.
+        with contextlib.suppress(RuntimeError):
             await stopping(scope, receive, send)
-
-    async def _finish(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Run the application; False if the request was broken off."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
-        try:
-            await self._application(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self._broken_off:
-                raise
-            task.uncancel()
-            return False
-        finally:
-            self._running.discard(task)
-        return True
 
 
 class _Server(uvicorn.Server):

@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from local_runtime.clock import Clock, SystemClock
+from local_runtime.http_connection import Connection
 from local_runtime.http_server import listen, serving
 from local_runtime.offline_model.chat_request import ChatRequest, InvalidRequest
 from local_runtime.offline_model.faults import FaultPlan, parse_faults
@@ -64,11 +64,11 @@ class _Connections:
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], asyncio.Transport] = {}
 
-    def protocol(self) -> type[H11Protocol]:
+    def protocol(self) -> type[Connection]:
         """Return uvicorn's protocol, which tells this object of its connections."""
         connections = self._open
 
-        class Connection(H11Protocol):
+        class KnownConnection(Connection):
             def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
                 if self.client is not None:
@@ -79,7 +79,7 @@ class _Connections:
                 if self.client is not None:
                     connections.pop(self.client, None)
 
-        return Connection
+        return KnownConnection
 
     def cut(self, request: Request) -> None:
         """Break off the connection that a request came by."""

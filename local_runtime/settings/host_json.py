@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from local_runtime.settings.http_settings import HttpSettings
 from local_runtime.settings.json_file import read_json
 from local_runtime.settings.queue_settings import QueueSettings
 from local_runtime.settings.section import Section, apply_overrides, lowered
@@ -19,7 +20,7 @@ _NON_RUNNING, _ANY = "NonRunningStates", "AnyState"
 class HostJson:
     """The settings of host.json that the embedded runtime heeds."""
 
-    route_prefix: str = "api"
+    http: HttpSettings = field(default_factory=HttpSettings)
     hub_name: str | None = None
     """The task hub, with its %VARIABLES% resolved; None when it is absent or unresolvable."""
     connection_name: str = SCHEDULER_SETTING
@@ -49,7 +50,7 @@ class HostJson:
         storage = durable.child("storageprovider")
         managed = storage.text("type", "AzureStorage").lower() == "azuremanaged"
         return cls(
-            route_prefix=section.child("extensions", "http").text("routeprefix", "api").strip("/"),
+            http=HttpSettings.load(section.child("extensions", "http"), environ),
             hub_name=resolve(durable.text("hubname", ""), environ) or None,
             connection_name=storage.text("connectionstringname", "")
             or storage.text("connectionname", "")

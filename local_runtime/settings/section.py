@@ -50,6 +50,19 @@ class Section:
         """Return the length of a time written `hh:mm:ss`, or None when it is absent."""
         return self._read(name, None, "a time such as 00:00:30", _seconds)
 
+    def limit(self, name: str) -> int | None:
+        """Return a whole number above 0, or None when it is absent or -1, for no limit."""
+        if str(self._values.get(name)).strip() == "-1":
+            return None
+        return self.number(name)
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return an object of strings; an absent one is empty."""
+        values = self.child(name)._values  # noqa: SLF001 - a section of its own kind
+        if not all(isinstance(value, str) for value in values.values()):
+            raise self._wrong(name, "an object of strings")
+        return dict(values)
+
     def flag(self, name: str) -> bool:
         """Return a truth value; an absent one is false."""
         return (

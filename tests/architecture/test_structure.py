@@ -21,7 +21,12 @@ MAY_IMPORT = {
     "local_runtime.faults": [],
     "local_runtime.settings": ["local_runtime.settings", "local_runtime.errors"],
     "local_runtime.listening": ["local_runtime.errors"],
-    "local_runtime.http_server": ["local_runtime.listening", "local_runtime.errors"],
+    "local_runtime.http_connection": [],
+    "local_runtime.http_server": [
+        "local_runtime.http_connection",
+        "local_runtime.listening",
+        "local_runtime.errors",
+    ],
     "local_runtime.log_setup": [],
     "local_runtime.commands": [
         "local_runtime.commands",
@@ -44,6 +49,7 @@ MAY_IMPORT = {
     ],
     "local_runtime.offline_model": [
         "local_runtime.offline_model",
+        "local_runtime.http_connection",
         "local_runtime.http_server",
         "local_runtime.clock",
         "local_runtime.errors",

@@ -86,9 +86,11 @@ def running(name: str, environ: dict[str, str] | None = None, **settings: Any) -
 
 
 @contextlib.contextmanager
-def running_host(app_dir: Path, scheduler: str, **more: Any) -> Iterator[tuple[Part, httpx.Client]]:
+def running_host(
+    app_dir: Path, scheduler: str, environ: dict[str, str] | None = None, **more: Any
+) -> Iterator[tuple[Part, httpx.Client]]:
     settings = {"app_dir": str(app_dir), "scheduler": scheduler, "port": 0, "task_hub": "", **more}
-    with running("host", **settings) as part:
+    with running("host", environ, **settings) as part:
         port = part.facts()["port"]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90) as http:
             yield part, http

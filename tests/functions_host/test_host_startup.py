@@ -90,7 +90,7 @@ def test_malformed_settings_are_refused_with_file_line_and_column(write_app, sch
     folder = write_app(APP, **{f"{name}_json": '{\n  "a": 1,,\n}'})
 
     assert f"{folder}/{name}.json is not valid JSON" in refusal(folder, scheduler)
-    assert "line 2, column 10" in refusal(folder, scheduler)
+    assert "line 2, column 9" in refusal(folder, scheduler)
 
 
 def test_port_in_use_is_refused(write_app, scheduler):

@@ -1,6 +1,5 @@
 """HTTP functions: routes, verbs, what comes in and what goes out."""
 
-import http.client
 import json
 
 import pytest
@@ -13,7 +12,7 @@ def test_function_sees_the_whole_request(host):
     assert reply.json() == {
         "method": "POST",
         "url": str(reply.request.url),
-        "params": {"a": "1,2", "b": ""},
+        "params": {"a": "1,2"},
         "route": {"word": "hi", "times": "3"},
         "header": "t",
         "body": "body",
@@ -72,15 +71,6 @@ def test_no_route_or_wrong_verb_answers_an_empty_404(host, verb, path):
     reply = host.request(verb, f"/{path}")
 
     assert (reply.status_code, reply.content) == (404, b"")
-
-
-def test_path_that_climbs_up_is_not_followed(host):
-    connection = http.client.HTTPConnection(host.base_url.host, host.base_url.port)
-    connection.request("GET", "/api/files/../../../etc/passwd")
-    reply = connection.getresponse()
-
-    assert (reply.status, reply.read()) == (200, b"../../../etc/passwd")
-    connection.close()
 
 
 def test_function_starts_an_orchestration_with_urls_that_work(host):

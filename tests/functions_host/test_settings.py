@@ -82,7 +82,7 @@ def test_names_in_host_json_are_read_without_case(load):
     ("http", "prefix"), [({}, "api"), ({"routePrefix": ""}, ""), ({"routePrefix": "/a/b/"}, "a/b")]
 )
 def test_route_prefix_is_api_unless_set(load, http, prefix):
-    assert load(http=http).host.route_prefix == prefix
+    assert load(http=http).host.http.route_prefix == prefix
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_function_timeout_that_is_no_time_span_is_refused(tmp_path, written):
 def test_missing_files_mean_defaults(tmp_path):
     settings = AppSettings.load(tmp_path, {})
 
-    assert (settings.task_hub, settings.host.route_prefix, settings.environment) == (
+    assert (settings.task_hub, settings.host.http.route_prefix, settings.environment) == (
         "default", "api", {},
     )  # fmt: skip
 
@@ -172,3 +172,60 @@ def test_the_threshold_is_half_of_the_batch(load):
 def test_a_wrong_queue_setting_is_named(load, queues, says):
     with pytest.raises(StartupError, match=says):
         load(queues=queues)
+
+
+def write(tmp_path, host: str, local: str = "{}") -> None:
+    (tmp_path / "host.json").write_text(host)
+    (tmp_path / "local.settings.json").write_text(local)
+
+
+def test_comments_and_last_commas_are_taken_in_both_files(tmp_path):
+    host = """// begins here
+    {"version": "2.0", /* goes
+    on */ "extensions": {"http": {"routePrefix": "a//b", // not in "strings"
+        "customHeaders": {"x": "/* no comment */", "y": ",]"},
+    },},
+    }"""
+    write(tmp_path, host, '{"Values": {"A": "http://x", }, // last\n}')
+
+    settings = AppSettings.load(tmp_path, {})
+
+    assert settings.host.http.route_prefix == "a//b"
+    assert settings.host.http.custom_headers == {"x": "/* no comment */", "y": ",]"}
+    assert settings.environment == {"A": "http://x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('// one\n/* two\n three */ {"a": b}', "line 3, column 17"),
+        ('{"a": 1 /* never ends', "line 1, column 9"),
+        ('{"a": "1 // x\n"}', "line 1, column 14"),
+        ('{"a": [1,,]}', "line 1, column 9"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_place_of_a_mistake_is_that_in_the_file(tmp_path, text, place):
+    write(tmp_path, text)
+
+    with pytest.raises(StartupError, match=place):
+        AppSettings.load(tmp_path, {})
+
+
+def test_limits_of_http_are_none_unless_set(load):
+    assert load().host.http.max_body_bytes == 104_857_600
+    assert load(http={"maxOutstandingRequests": -1}).host.http.max_outstanding is None
+    assert load(http={"maxConcurrentRequests": 5}).host.http.max_concurrent == 5
+
+
+@pytest.mark.parametrize(
+    ("http", "environ", "says"),
+    [
+        ({"maxOutstandingRequests": 0}, {}, "maxoutstandingrequests"),
+        ({"customHeaders": {"x": 1}}, {}, "customheaders"),
+        ({}, {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1 MB"}, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"),
+    ],
+)
+def test_wrong_limit_of_http_is_refused_by_name(load, http, environ, says):
+    with pytest.raises(StartupError, match=says):
+        load(http=http, environ=environ)

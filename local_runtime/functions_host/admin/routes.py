@@ -98,7 +98,7 @@ def admin_of(
     began = clock.now()
     host = HostRoutes(app.app_dir, random_id(), lambda: (clock.now() - began).total_seconds())
     runs = HandRuns(invoker, f"http://localhost:{port}")
-    functions = FunctionRoutes(index, app.app_dir, app.host.route_prefix, runs)
+    functions = FunctionRoutes(index, app.app_dir, app.host.http.route_prefix, runs)
     return Admin(protection, host, functions, KeyRoutes(keys, index))
 
 

@@ -23,6 +23,7 @@ import azure_functions_runtime as worker
 from local_runtime.errors import StartupError
 from local_runtime.functions_host.app import worker_messages
 from local_runtime.functions_host.app.function_index import FunctionIndex
+from local_runtime.functions_host.app.http_extension import stand_in
 from local_runtime.functions_host.app.worker_messages import (
     FunctionMetadataResponse,
     StatusResult,
@@ -36,7 +37,6 @@ from local_runtime.settings import AppSettings, check_app_dir
 _RUNTIME_ROOT = Path(__file__).resolve().parents[3]
 _LIBRARY = "durable_agents"
 _THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
-_STREAMING = "HttpUri"
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -58,6 +58,7 @@ async def load_app(settings: AppSettings, *, threads: int) -> FunctionIndex:
     _enter(settings.app_dir)
     module = _import(script)
     agents = _agent_names(module)
+    stand_in()
     metadata = await _index(settings.app_dir)
     worker.start_threadpool_executor()
     index = FunctionIndex.build(metadata.function_metadata_results or [], agents)
@@ -156,11 +157,6 @@ async def _index(app_dir: Path) -> FunctionMetadataResponse:
     if started.result.status != StatusResult.Success:
         message = started.result.exception.message if started.result.exception else ""
         raise StartupError(f"the functions of {app_dir} could not be indexed: {message}")
-    if _STREAMING in started.capabilities:
-        raise StartupError(
-            f"the app in {app_dir} uses HTTP streaming (azurefunctions-extensions-http-fastapi), "
-            "which the embedded runtime does not support; run it with `func start`."
-        )
     return cast(
         "FunctionMetadataResponse",
         await worker.functions_metadata_request(request),  # pyright: ignore[reportUnknownMemberType]

@@ -84,8 +84,8 @@ class Function:
         """
         if self.trigger.type != HTTP_TRIGGER:
             return None
-        route = self.trigger.settings.get("route")
-        return f"{prefix}/{self.name if route is None else str(route).strip('/')}".strip("/")
+        route = str(self.trigger.settings.get("route") or "").strip("/")
+        return f"{prefix}/{route or self.name}".strip("/")
 
     @property
     def http_methods(self) -> tuple[str, ...]:

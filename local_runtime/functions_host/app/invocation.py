@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -27,6 +27,9 @@ from local_runtime.functions_host.app.worker_messages import (
 )
 from local_runtime.functions_host.ids import IdSource
 
+_NO_TRACE = RpcTraceContext()
+_PROPERTIES = {"protos": worker_messages}
+
 logger = logging.getLogger("local_runtime.host")
 
 
@@ -44,7 +47,7 @@ class FunctionFailed(Exception):
         self.stack_trace = stack_trace
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Returned:
     """What a function returned, and what it put into its output parameters."""
 
@@ -138,6 +141,7 @@ class Invoker:
         instance_id: str = "",
         metadata: Mapping[str, TypedData] | None = None,
         event: str | None = None,
+        invocation_id: str | None = None,
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
 
@@ -149,23 +153,23 @@ class Invoker:
             metadata: What is known of the trigger's value: of a message, its id and so on.
             event: What names the event that the call is for, if the same event may come again:
                 what was started for it then is not started once more.
+            invocation_id: The invocation's id, for whoever must know it before; else one is made.
 
         Raises:
             FunctionFailed: The function raised, or gave back what cannot be sent.
             FunctionTimedOut: The function took too long; nothing is known of what it did.
         """
         known = metadata or {}
-        async with AsyncExitStack() as lent:
-            scheduler_url = None
-            if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
-                guard = self._start_guards.lent(f"{function.name} {event}")
-                scheduler_url = await lent.enter_async_context(guard)
+        guard = nullcontext()
+        if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
+            guard = self._start_guards.lent(f"{function.name} {event}")
+        async with guard as scheduler_url:
             request = InvocationRequest(
-                invocation_id=self._new_id(),
+                invocation_id=invocation_id or self._new_id(),
                 function_id=function.function_id,
                 input_data=await self._inputs(function, trigger, known, scheduler_url),
                 trigger_metadata=known,
-                trace_context=RpcTraceContext(trace_parent),
+                trace_context=RpcTraceContext(trace_parent) if trace_parent else _NO_TRACE,
             )
             what = f"function {function.name}"
             response = await self._watchdog.watch(
@@ -194,9 +198,7 @@ class Invoker:
         return inputs + await self._data_bindings.read(function, trigger, known)
 
     async def _call(self, request: InvocationRequest) -> InvocationResponse:
-        envelope = WorkerRequest(
-            StreamingMessage(invocation_request=request), {"protos": worker_messages}
-        )
+        envelope = WorkerRequest(StreamingMessage(invocation_request=request), _PROPERTIES)
         try:
             return cast(
                 "InvocationResponse",

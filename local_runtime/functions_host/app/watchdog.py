@@ -18,6 +18,8 @@ from typing import Any
 # How long a process may take to notice that it is spent: code of the app may hold up its event
 # loop, or all of its threads. And how long to end then, which includes the grace for other work.
 _NOTICE_SECONDS, _END_SECONDS = 5.0, 16.0
+# How long the thread looks on without anything to watch; shorter than the shortest limit.
+_LINGER_SECONDS = 0.5
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -111,11 +113,17 @@ class Watchdog:
 
     def _seconds_left(self) -> float:
         """Return the time until the first invocation is overdue, once there is one."""
+        limit = self._limit.total_seconds() if self._limit is not None else 0.0
         while not self._running:
-            faulthandler.cancel_dump_traceback_later()
-            self._idle = True
-            self._changed.wait()
-            self._idle = False
+            # Short functions follow each other: to wake this thread for each would take longer
+            # than most of them do. One that begins meanwhile is guarded already.
+            faulthandler.dump_traceback_later(_LINGER_SECONDS + limit + _NOTICE_SECONDS, exit=True)
+            self._changed.wait(_LINGER_SECONDS)
+            if not self._running:
+                faulthandler.cancel_dump_traceback_later()
+                self._idle = True
+                self._changed.wait()
+                self._idle = False
         return next(iter(self._running.values())).deadline - time.monotonic()
 
     def _expire(self) -> None:

@@ -1,20 +1,26 @@
 """Serves the app's HTTP functions below its route prefix."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
-from typing import cast
-from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local_runtime.functions_host.app.function_index import HTTP_RESPONSE, Function, FunctionIndex
+from local_runtime.functions_host.app.http_extension import streaming_application
 from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker, Returned
-from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+from local_runtime.functions_host.app.worker_messages import TypedData
 from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.web.request_parts import raw_path, read_body
+from local_runtime.functions_host.web.request_path import decoded
 from local_runtime.functions_host.web.route_template import RouteTemplate
+from local_runtime.functions_host.web.rpc_request import to_rpc
+from local_runtime.functions_host.web.rpc_response import UnusableResponse, to_response
+from local_runtime.functions_host.web.streamed_call import StreamedCall
+from local_runtime.functions_host.web.throttle import Throttle, TooManyRequests
+from local_runtime.settings import HttpSettings
 
 # What the worker library says of a function that returned nothing.
 _NOTHING_RETURNED = (
@@ -26,7 +32,9 @@ logger = logging.getLogger("local_runtime.host")
 
 
 @dataclass(frozen=True)
-class _HttpRoute:
+class HttpRoute:
+    """Where a function is found."""
+
     function: Function
     template: RouteTemplate
     methods: frozenset[str]
@@ -37,64 +45,101 @@ class HttpFunctions:
     """The app's HTTP functions, found by route and verb."""
 
     def __init__(
-        self, index: FunctionIndex, invoker: Invoker, prefix: str, protection: Protection
+        self,
+        index: FunctionIndex,
+        invoker: Invoker,
+        settings: HttpSettings,
+        protection: Protection,
     ) -> None:
         self._invoker = invoker
         self._protection = protection
-        routes = [_route(function, prefix) for function in index.http_functions()]
+        routes = [_route(function, settings.route_prefix) for function in index.http_functions()]
         self._routes = sorted(routes, key=lambda route: route.template.rank)
+        self._throttle = Throttle(settings.max_outstanding, settings.max_concurrent)
+        self._custom_headers = settings.custom_headers
+        self._streaming = streaming_application()
 
-    async def answer(self, request: Request) -> Response | None:
+    async def answer(self, request: Request) -> ASGIApp | None:
         """Answer a request; None if no function has its route and verb."""
-        # An encoded slash stays encoded, so that it does not divide a parameter.
-        path = unquote(raw_path(request).replace("%2F", "%252F").replace("%2f", "%252f"))
+        path = decoded(raw_path(request))
         for route in self._routes:
             params = route.template.match(path)
             if params is not None and (not route.methods or request.method in route.methods):
-                return await self._invoke(route.function, request, params)
+                return await self._answer(route.function, request, params)
         return None
+
+    async def _answer(
+        self, function: Function, request: Request, params: dict[str, str]
+    ) -> ASGIApp:
+        if self._streaming is not None:
+            call = StreamedCall(self._streaming, self._invoker, function, params)
+            return self._finished(self._in_turn(call))
+        if self._throttle.unlimited:
+            return self._finished(await self._invoke(function, request, params))
+        try:
+            async with self._throttle.turn():
+                return self._finished(await self._invoke(function, request, params))
+        except TooManyRequests:
+            return Response(status_code=429)
 
     async def _invoke(
         self, function: Function, request: Request, params: dict[str, str]
     ) -> Response:
-        refused = self._protection.of_function(request, function.name, function.auth_level)
-        if refused is not None:
-            return refused
-        trigger = TypedData(http=await _to_rpc(request, params))
+        http = to_rpc(request, params, await read_body(request))
         try:
             returned = await self._invoker.invoke(
-                function, trigger, trace_parent=request.headers.get("traceparent", "")
+                function, TypedData(http=http), trace_parent=http.headers.get("traceparent", "")
             )
+            return to_response(_output(function, returned))
         except FunctionFailed as failed:
             if failed.text == _NOTHING_RETURNED:
                 return Response(status_code=204)
             logger.error(
                 "function %s failed: %s\n%s", function.name, failed.text, failed.stack_trace
             )
-            return Response(status_code=500)
-        return _to_response(_output(function, returned))
+        except UnusableResponse as problem:
+            logger.error("function %s: its response cannot be sent: %s", function.name, problem)
+        return Response(status_code=500)
+
+    def _in_turn(self, call: ASGIApp) -> ASGIApp:
+        if self._throttle.unlimited:
+            return call
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                async with self._throttle.turn():
+                    await call(scope, receive, send)
+            except TooManyRequests:
+                await Response(status_code=429)(scope, receive, send)
+
+        return answer
+
+    def _finished(self, answer: ASGIApp) -> ASGIApp:
+        return _WithHeaders(answer, self._custom_headers) if self._custom_headers else answer
 
 
-def _route(function: Function, prefix: str) -> _HttpRoute:
+class _WithHeaders:
+    """An answer with headers of host.json where it has none of that name."""
+
+    def __init__(self, answer: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._answer = answer
+        self._headers = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", []))
+                names = {name.lower() for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in names]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._answer(scope, receive, send_with_headers)
+
+
+def _route(function: Function, prefix: str) -> HttpRoute:
     template = RouteTemplate.parse(function.http_route(prefix) or "")
-    return _HttpRoute(function, template, frozenset(function.http_methods))
-
-
-async def _to_rpc(request: Request, params: dict[str, str]) -> RpcHttp:
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(request.url.query, keep_blank_values=True):
-        query[name] = f"{query[name]},{value}" if name in query else value
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return RpcHttp(
-        method=request.method,
-        url=str(request.url),
-        headers=headers,
-        body=TypedData(bytes=await read_body(request)),
-        params=params,
-        query=query,
-    )
+    return HttpRoute(function, template, frozenset(function.http_methods))
 
 
 def _output(function: Function, returned: Returned) -> TypedData | None:
@@ -105,37 +150,3 @@ def _output(function: Function, returned: Returned) -> TypedData | None:
         if binding.type == HTTP_RESPONSE and binding.name in returned.outputs:
             return returned.outputs[binding.name]
     return None
-
-
-def _to_response(data: TypedData | None) -> Response:
-    if data is None or data.value is None:
-        return Response(status_code=204)
-    if data.kind != "http":
-        content = data.value if isinstance(data.value, bytes) else str(data.value).encode()
-        return Response(content, 200, {"Content-Type": "text/plain; charset=utf-8"})
-    http = cast("RpcHttp", data.value)
-    body = http.body.value if http.body is not None else b""
-    status = int(http.status_code or "200")
-    response = Response(body if status not in (204, 304) else b"", status, dict(http.headers))
-    for cookie in http.cookies or []:
-        _set_cookie(response, cookie)
-    return response
-
-
-def _set_cookie(response: Response, cookie: RpcHttpCookie) -> None:
-    parts = [f"{cookie.name}={cookie.value}"]
-    if cookie.domain is not None and cookie.domain.value:
-        parts.append(f"domain={cookie.domain.value}")
-    if cookie.path is not None and cookie.path.value:
-        parts.append(f"path={cookie.path.value}")
-    if cookie.expires is not None:
-        parts.append(f"expires={formatdate(cookie.expires.value.seconds, usegmt=True)}")
-    if cookie.max_age is not None:
-        parts.append(f"max-age={int(cookie.max_age.value)}")
-    if cookie.secure is not None and cookie.secure.value:
-        parts.append("secure")
-    if cookie.http_only is not None and cookie.http_only.value:
-        parts.append("httponly")
-    if cookie.same_site:
-        parts.append(f"samesite={cookie.same_site.lower()}")
-    response.headers.append("set-cookie", "; ".join(parts))

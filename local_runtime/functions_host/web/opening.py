@@ -33,7 +33,7 @@ class Opening:
         guard = BrowserGuard(use_forwarded_host=host.use_forwarded_host)
         protection = Protection(self.keys, guard, asks_for_keys=self.asks_for_keys)
         facts = HomeFacts(
-            app.app_dir, self.scheduler.task_hub, host.route_prefix, self.dashboard_url
+            app.app_dir, self.scheduler.task_hub, host.http.route_prefix, self.dashboard_url
         )
         home = HomePage(self.index, protection, facts)
         admin = admin_of(app, self.index, self.invoker, protection, self.keys, self.port)

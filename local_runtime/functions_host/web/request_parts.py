@@ -2,32 +2,58 @@
 
 from urllib.parse import quote
 
-from starlette.requests import Request
-
-MAX_BODY_BYTES = 100 * 1024 * 1024
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive, Scope
 
 
 class BodyTooLarge(Exception):
-    """The request's body is larger than MAX_BODY_BYTES."""
+    """The request's body is larger than the host takes."""
+
+
+def limited(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Return a `receive` that ends with an error as soon as a body is too large.
+
+    Raises:
+        BodyTooLarge: It is too large by what it announces. Later, by what has come.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > max_bytes:
+            raise BodyTooLarge
+    left = max_bytes
+
+    async def receive_some() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise BodyTooLarge
+        return message
+
+    return receive_some
 
 
 async def read_body(request: Request) -> bytes:
     """Return the whole body.
 
     Raises:
-        BodyTooLarge: It is too large, by what it announces or by what has come.
+        BodyTooLarge: It is too large.
+        ClientDisconnect: The client went away before its body was complete.
     """
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise BodyTooLarge
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        parts.append(part)
-    return b"".join(parts)
+    receive = request.receive
+    first = await receive()
+    parts = [_body(first)]
+    more = first.get("more_body", False)
+    while more:
+        message = await receive()
+        parts.append(_body(message))
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _body(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b"")
 
 
 def raw_path(request: Request) -> str:

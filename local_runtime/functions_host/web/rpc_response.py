@@ -1,0 +1,81 @@
+"""Makes the HTTP response of what a function returned."""
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import cast
+
+from starlette.responses import Response
+
+from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+# The server writes these as the body and the connection need them.
+_OF_THE_SERVER = ("connection", "content-length", "transfer-encoding")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NO_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+
+
+class UnusableResponse(Exception):
+    """What the function returned cannot be sent as an HTTP response; the message says why."""
+
+
+def to_response(data: TypedData | None) -> Response:
+    """Return the response that a function's return value stands for.
+
+    Raises:
+        UnusableResponse: It cannot be sent.
+    """
+    if data is None or data.value is None:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    if data.kind != "http":
+        content = data.value if isinstance(data.value, bytes) else str(data.value).encode()
+        return Response(content, 200, {"Content-Type": "text/plain; charset=utf-8"})
+    http = cast("RpcHttp", data.value)
+    status = _status(http.status_code)
+    body = http.body.value if http.body is not None and status not in _BODILESS else b""
+    headers = {
+        name: value for name, value in http.headers.items() if name.lower() not in _OF_THE_SERVER
+    }
+    for name, value in headers.items():
+        _check_header(name, value)
+    response = Response(body, status, headers)
+    for cookie in http.cookies or []:
+        text = _cookie(cookie)
+        _check_header("Set-Cookie", text)
+        response.raw_headers.append((b"set-cookie", text.encode("latin-1")))
+    return response
+
+
+def _status(code: str) -> int:
+    text = code or "200"
+    # Those below 200 are no answers, and those above 599 no server of ours can send.
+    if not (text.isascii() and text.isdigit() and 200 <= int(text) <= 599):
+        raise UnusableResponse(f"it has the status code {text!r}")
+    return int(text)
+
+
+def _check_header(name: str, value: str) -> None:
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise UnusableResponse(f"{name!r} cannot be the name of a header")
+    if _NO_HEADER_VALUE.search(value) is not None:
+        raise UnusableResponse(f"the value of its header {name!r} holds a character no header can")
+
+
+def _cookie(cookie: RpcHttpCookie) -> str:
+    parts = [f"{cookie.name}={cookie.value}"]
+    if cookie.domain is not None and cookie.domain.value:
+        parts.append(f"domain={cookie.domain.value}")
+    if cookie.path is not None and cookie.path.value:
+        parts.append(f"path={cookie.path.value}")
+    if cookie.expires is not None:
+        parts.append(f"expires={formatdate(cookie.expires.value.seconds, usegmt=True)}")
+    if cookie.max_age is not None:
+        parts.append(f"max-age={int(cookie.max_age.value)}")
+    if cookie.secure is not None and cookie.secure.value:
+        parts.append("secure")
+    if cookie.http_only is not None and cookie.http_only.value:
+        parts.append("httponly")
+    if cookie.same_site:
+        parts.append(f"samesite={cookie.same_site.lower()}")
+    return "; ".join(parts)
