@@ -36,7 +36,7 @@ def document(operations: Iterable[Operation], server_url: str, *, asks_for_keys:
         described = path[operation.verb.lower()] = _operation(operation)
         if asks_for_keys:
             described["responses"]["401"] = _NO_KEY
-        elif operation.verb != "GET":
+        elif operation.verb not in ("GET", "HEAD", "OPTIONS"):
             described["responses"]["403"] = _OF_A_PAGE
     keys: Json = {"security": [{name: []} for name in _KEYS]} if asks_for_keys else {}
     schemes: Json = {"securitySchemes": _KEYS} if asks_for_keys else {}
