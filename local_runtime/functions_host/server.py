@@ -109,20 +109,35 @@ async def serve(
                 await http.open(_front_door(settings, app, loaded, keys, port))
                 await closing.enter_async_context(loaded.listeners)
         await any_of(stop, turn.make_way, watchdog.spent)
-        if not stop.is_set():
-            work_items.take_no_more()
-            if http is not None:
-                http.accept_no_more()
+        if turn.make_way.is_set() and not stop.is_set():
+            # What runs for a listener may take its time: work and requests go on meanwhile.
             await loaded.listeners.drain(settings.grace_seconds)
-            if turn.make_way.is_set():
-                turn.made_way()
-            await any_of(stop, within=_LAST_REQUEST_SECONDS if watchdog.spent.is_set() else None)
+            _take_no_more(work_items, http)
+            turn.made_way()
+            await any_of(stop, watchdog.spent)
+        if watchdog.spent.is_set() and not stop.is_set():
+            _take_no_more(work_items, http)
+            await any_of(stop, within=_LAST_REQUEST_SECONDS)
         logger.info("stopping")
-        if http is not None:
-            # First, while work items still run: a request may be waiting for one.
-            await asyncio.gather(loaded.listeners.drain(settings.grace_seconds), http.close())
+        await asyncio.gather(
+            loaded.listeners.drain(settings.grace_seconds),
+            _finish(work_items, http, settings.grace_seconds),
+        )
     if watchdog.spent.is_set():
         raise ProcessSpent
+
+
+def _take_no_more(work_items: WorkItems, http: "HttpSide | None") -> None:
+    work_items.take_no_more()
+    if http is not None:
+        http.accept_no_more()
+
+
+async def _finish(work_items: WorkItems, http: "HttpSide | None", grace_seconds: float) -> None:
+    if http is not None:
+        # First, while work items still run: a request may be waiting for one.
+        await http.close()
+    await work_items.stop(grace_seconds)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class WorkItems:
         self._waiting = False
         self._begun = asyncio.Event()
         self._stopping = False
+        self._stopped = False
 
     def begin(self) -> None:
         """Pull work from now on; before, `run` only reaches the scheduler."""
@@ -94,10 +95,15 @@ class WorkItems:
     async def stop(self, grace: float) -> None:
         """Take no more work, let what runs finish for `grace` seconds, and give back the rest.
 
+        A second call does nothing more.
+
         The stream stays open meanwhile, until `run` is cancelled: to close it would take away the
         leases of what still runs, and it would run again after the restart.
         """
         self._stopping = True
+        if self._stopped:
+            return
+        self._stopped = True
         if self._running:
             logger.info("waiting for %d running work item(s)", len(self._running))
             await asyncio.wait(self._running, timeout=grace)
