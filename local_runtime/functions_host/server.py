@@ -14,6 +14,7 @@ from local_runtime.functions_host.app.app_loader import load_app
 from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH, ClientBinding
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
+from local_runtime.functions_host.app.invocation_label import label_records
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
 from local_runtime.functions_host.keys.key_store import KeyStore
@@ -87,6 +88,7 @@ async def serve(
         StartupError: The app is broken, the port is taken, or the keys cannot be used.
         ProcessSpent: A function took longer than it may; this process is to be replaced.
     """
+    label_records()
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
     keys = KeyStore(settings.state_dir)
     webhook_key = keys.webhook_value if settings.enable_auth else _no_key
