@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from local_runtime.clock import SystemClock
 from local_runtime.errors import ProcessSpent, StartupError
 from local_runtime.functions_host.app.app_loader import load_app
 from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH, ClientBinding
@@ -22,6 +24,8 @@ from local_runtime.functions_host.starts.start_guard import StartGuards
 from local_runtime.functions_host.storage_side import storage_side
 from local_runtime.functions_host.succession import Alone, Succession, any_of
 from local_runtime.functions_host.triggers.listener import Listeners
+from local_runtime.functions_host.triggers.timer.listener import TimerListener
+from local_runtime.functions_host.triggers.timer.timers import TimerHost, timer_listeners
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
@@ -59,7 +63,7 @@ class HostSettings:
     listen_fd: int | None = None
     """The number of an open socket that listens on `port`, if it belongs to the parent process."""
     worker_only: bool = False
-    """Only run work items; another process serves HTTP on `port`."""
+    """Only run work items; another process serves HTTP on `port` and watches for triggers."""
 
     @property
     def state_dir(self) -> Path:
@@ -157,7 +161,8 @@ async def _load(
     client = _client_binding(app.host, address, hub, port, webhook_key)
     invoker = Invoker(client, random_id, watchdog, storage.bindings, guards)
     work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
-    listeners = Listeners(storage.listeners(index, invoker))
+    timers = [] if settings.worker_only else _timers(index, invoker, settings, hub)
+    listeners = Listeners([*storage.listeners(index, invoker), *timers])
     return _Loaded(index, scheduler, invoker, work_items, listeners)
 
 
@@ -198,6 +203,14 @@ async def _reach_scheduler(
     if not reached and http is not None:
         await http.begin()
     await any_of(work_items.connected, stop)
+
+
+def _timers(
+    index: FunctionIndex, invoker: Invoker, settings: HostSettings, task_hub: str
+) -> list[TimerListener]:
+    # By task hub: an app with another hub is another app, though it keeps its data in one place.
+    folder = settings.state_dir / "timers" / quote(task_hub.lower(), safe="")
+    return timer_listeners(index.functions, TimerHost(invoker, SystemClock(), folder, os.environ))
 
 
 @contextlib.contextmanager
