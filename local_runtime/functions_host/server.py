@@ -8,12 +8,15 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from local_runtime.clock import SystemClock
 from local_runtime.errors import ProcessSpent, StartupError
 from local_runtime.functions_host.app.app_loader import load_app
 from local_runtime.functions_host.app.client_binding import WEBHOOK_PATH, ClientBinding
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
+from local_runtime.functions_host.app.invocation_label import label_records
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.ids import random_id
 from local_runtime.functions_host.keys.key_store import KeyStore
@@ -21,6 +24,8 @@ from local_runtime.functions_host.starts.start_guard import StartGuards
 from local_runtime.functions_host.storage_side import storage_side
 from local_runtime.functions_host.succession import Alone, Succession, any_of
 from local_runtime.functions_host.triggers.listener import Listeners
+from local_runtime.functions_host.triggers.timer.listener import TimerListener
+from local_runtime.functions_host.triggers.timer.timers import TimerHost, timer_listeners
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
@@ -58,7 +63,7 @@ class HostSettings:
     listen_fd: int | None = None
     """The number of an open socket that listens on `port`, if it belongs to the parent process."""
     worker_only: bool = False
-    """Only run work items; another process serves HTTP on `port`."""
+    """Only run work items; another process serves HTTP on `port` and watches for triggers."""
 
     @property
     def state_dir(self) -> Path:
@@ -87,6 +92,7 @@ async def serve(
         StartupError: The app is broken, the port is taken, or the keys cannot be used.
         ProcessSpent: A function took longer than it may; this process is to be replaced.
     """
+    label_records()
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
     keys = KeyStore(settings.state_dir)
     webhook_key = keys.webhook_value if settings.enable_auth else _no_key
@@ -170,7 +176,8 @@ async def _load(
     client = _client_binding(app.host, address, hub, port, webhook_key)
     invoker = Invoker(client, random_id, watchdog, storage.bindings, guards)
     work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
-    listeners = Listeners(storage.listeners(index, invoker))
+    timers = [] if settings.worker_only else _timers(index, invoker, settings, hub)
+    listeners = Listeners([*storage.listeners(index, invoker), *timers])
     return _Loaded(index, scheduler, invoker, work_items, listeners)
 
 
@@ -211,6 +218,14 @@ async def _reach_scheduler(
     if not reached and http is not None:
         await http.begin()
     await any_of(work_items.connected, stop)
+
+
+def _timers(
+    index: FunctionIndex, invoker: Invoker, settings: HostSettings, task_hub: str
+) -> list[TimerListener]:
+    # By task hub: an app with another hub is another app, though it keeps its data in one place.
+    folder = settings.state_dir / "timers" / quote(task_hub.lower(), safe="")
+    return timer_listeners(index.functions, TimerHost(invoker, SystemClock(), folder, os.environ))
 
 
 @contextlib.contextmanager

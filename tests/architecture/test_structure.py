@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "local_runtime.scheduler.client",
         "local_runtime.http_server",
         "local_runtime.listening",
+        "local_runtime.log_setup",
         "local_runtime.clock",
         "local_runtime.errors",
         "local_runtime.settings",

@@ -3,12 +3,12 @@
 import asyncio
 import faulthandler
 import json
-import logging
 import os
 import sys
 from pathlib import Path
 
 from local_runtime.errors import StartupError
+from local_runtime.log_setup import set_up_logging
 
 
 async def main(part: str, settings: dict) -> None:
@@ -46,8 +46,7 @@ class _Lifeline(asyncio.Protocol):
 
 if __name__ == "__main__":
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
-    logging.getLogger("azure.functions").setLevel(logging.WARNING)
+    set_up_logging(os.environ)
     status = 0
     try:
         asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

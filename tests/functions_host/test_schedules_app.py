@@ -8,14 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
-from host_process import APPS, WEBHOOK, running_host
+from host_process import WEBHOOK
+from sample_service import WORKERS, sample
 
 
-@pytest.fixture
-def app(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    monkeypatch.setenv("EXPORT_FOLDER", str(tmp_path))
-    with running_host(APPS / "scheduled", scheduler, task_hub="scheduled") as (_, http):
-        yield http
+@pytest.fixture(params=WORKERS, ids="workers={}".format)
+def app(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    data = tmp_path_factory.mktemp("data")
+    settings = {"EXPORT_FOLDER": str(tmp_path)}
+    with sample("scheduled", data, request.param, settings) as app:
+        yield app.http
 
 
 def finished_runs(app: httpx.Client) -> list[dict[str, Any]]:

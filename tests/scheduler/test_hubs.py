@@ -126,3 +126,23 @@ async def test_what_a_kill_has_left_half_done_in_the_folder_is_put_right(
     await scheduler.start()
     assert files(scheduler) - {f"{FILE}-wal", f"{FILE}-shm"} == {FILE} <= kept
     assert (scheduler.folder / ".gitignore").read_text() == "*\n"
+
+
+async def test_history_without_a_hub_is_that_of_the_one_hub_with_the_instance(
+    scheduler: Scheduler, hub: Hub, act: Actions
+) -> None:
+    other = await scheduler.hub("other")
+    await other.start("alone")
+    worker = other.worker()
+    await worker.connect()
+    await worker.answer_turn(await worker.next(), act.complete())
+    nameless = await scheduler.hub()
+    nameless.client.metadata = ()
+    assert await nameless.history("alone") == await other.history("alone") != []
+
+    await hub.start("alone")  # has no history yet
+
+    assert await nameless.history("alone") == []
+    with pytest.raises(grpc.RpcError) as raised:
+        await nameless.history("nobody")
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND

@@ -9,10 +9,14 @@ from local_runtime.functions_host.app.function_index import (
     ENTITY,
     HTTP_TRIGGER,
     ORCHESTRATION,
+    TIMER,
     Function,
 )
 from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker
 from local_runtime.functions_host.app.worker_messages import RpcHttp, TypedData
+
+# What a timer function is given when no timer has run out.
+_NO_TIMER = '{"Schedule": {"AdjustForDST": true}, "ScheduleStatus": null, "IsPastDue": false}'
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -69,6 +73,8 @@ class HandRuns:
                 )
             case kind if kind == ACTIVITY:
                 return TypedData(json=_as_json(text))
+            case kind if kind == TIMER:
+                return TypedData(json=_NO_TIMER)
             case other:
                 raise NotByHand(f"{function.name} has a {other}, which no text can stand for.")
 

@@ -15,6 +15,7 @@ ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "en
 HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT = "httpTrigger", "http", "durableClient"
 QUEUE_TRIGGER, QUEUE_OUTPUT = "queueTrigger", "queue"
 BLOB_TRIGGER, BLOB = "blobTrigger", "blob"
+TIMER = "timerTrigger"
 
 # Which property of a durable trigger's binding holds the name that orchestrations call it by.
 _DURABLE_NAME = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
@@ -51,7 +52,7 @@ class Binding:
         """Return why this host cannot serve the binding; None if it can."""
         if self.type in (QUEUE_TRIGGER, QUEUE_OUTPUT, BLOB_TRIGGER, BLOB):
             return storage_problem(self.type, self.settings, environ)
-        if self.type in (*_DURABLE_NAME, HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT):
+        if self.type in (*_DURABLE_NAME, HTTP_TRIGGER, HTTP_RESPONSE, DURABLE_CLIENT, TIMER):
             return None
         return "is not supported by the embedded runtime"
 

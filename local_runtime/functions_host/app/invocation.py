@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import azure_functions_runtime as worker
 from local_runtime.functions_host.app import worker_messages
 from local_runtime.functions_host.app.client_binding import ClientBinding
 from local_runtime.functions_host.app.function_index import DURABLE_CLIENT, Function
+from local_runtime.functions_host.app.invocation_label import InvocationLabel, labelled
 from local_runtime.functions_host.app.watchdog import Watchdog
 from local_runtime.functions_host.app.worker_messages import (
     InvocationRequest,
@@ -145,11 +147,14 @@ class Invoker:
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
 
+        What the task logs from now on is labelled with the function, the invocation and the
+        instance.
+
         Args:
             function: Which function.
             trigger: The value of its trigger.
             trace_parent: The trace that the call belongs to.
-            instance_id: The orchestration that the call is for, to be named in the log.
+            instance_id: The orchestration or entity that the call is for, for the log.
             metadata: What is known of the trigger's value: of a message, its id and so on.
             event: What names the event that the call is for, if the same event may come again:
                 what was started for it then is not started once more.
@@ -171,10 +176,7 @@ class Invoker:
                 trigger_metadata=known,
                 trace_context=RpcTraceContext(trace_parent) if trace_parent else _NO_TRACE,
             )
-            what = f"function {function.name}"
-            response = await self._watchdog.watch(
-                self._call(request), f"{instance_id}: {what}" if instance_id else what
-            )
+            response = await self._watched(function, instance_id, request)
         if response.result.status != StatusResult.Success:
             exception = response.result.exception or RpcException()
             raise FunctionFailed(exception.message, exception.stack_trace)
@@ -196,6 +198,19 @@ class Invoker:
                 client = self._client_binding.to_json(binding.settings, scheduler_url)
                 inputs.append(ParameterBinding(binding.name, TypedData(string=client)))
         return inputs + await self._data_bindings.read(function, trigger, known)
+
+    async def _watched(
+        self, function: Function, instance_id: str, request: InvocationRequest
+    ) -> InvocationResponse:
+        what = f"function {function.name}"
+        with labelled(InvocationLabel(function.name, instance_id, request.invocation_id)):
+            began = time.perf_counter()
+            logger.debug("begins")
+            response = await self._watchdog.watch(
+                self._call(request), f"{instance_id}: {what}" if instance_id else what
+            )
+            logger.debug("ended after %.1f ms", 1000 * (time.perf_counter() - began))
+            return response
 
     async def _call(self, request: InvocationRequest) -> InvocationResponse:
         envelope = WorkerRequest(StreamingMessage(invocation_request=request), _PROPERTIES)

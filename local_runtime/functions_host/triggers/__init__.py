@@ -1,1 +1,1 @@
-"""What invokes functions without a request: listeners for queues and blobs."""
+"""What invokes functions without a request: listeners for timers, queues and blobs."""

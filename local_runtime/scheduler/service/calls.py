@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 
 import grpc
+from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
 from local_runtime.errors import StartupError
@@ -11,6 +12,7 @@ from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.engine.limits import InvalidValue
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubName
+from local_runtime.scheduler.storage import queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.writer import StorageUnavailable
@@ -36,12 +38,12 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
 }
 
 
-def _hub_name(call: Call) -> str:
+def _hub_name(call: Call) -> str | None:
     """Return the name of the task hub that a call's metadata gives."""
     for key, value in call.metadata:
         if key == "taskhub":
             return value if isinstance(value, str) else value.decode("latin-1")
-    return DEFAULT_HUB
+    return None
 
 
 def _refuse(call: Call, error: Exception) -> None:
@@ -71,7 +73,7 @@ def unary[Request: Message, Response: Message](
     async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            hub = await hubs.use(_hub_name(call))
+            hub = await hubs.use(_hub_name(call) or DEFAULT_HUB)
             hub.sizes.look_at_request(request, len(data))
             response = await handle(hub, request)
         except Exception as error:
@@ -89,7 +91,7 @@ def hub_unary[Request: Message, Response: Message](
 
     async def answer(call: Call, data: bytes) -> None:
         try:
-            response = await handle(hubs, _hub_name(call), _parsed(data, kind))
+            response = await handle(hubs, _hub_name(call) or DEFAULT_HUB, _parsed(data, kind))
         except Exception as error:
             _refuse(call, error)
         else:
@@ -106,8 +108,25 @@ def streaming[Request: Message](
     async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            await handle(await hubs.use(_hub_name(call)), request, call)
+            hub = await hubs.use(_hub_name(call) or _hub_of_instance(hubs, request))
+            await handle(hub, request, call)
         except Exception as error:
             _refuse(call, error)
 
     return answer
+
+
+def _hub_of_instance(hubs: Hubs, request: Message) -> str:
+    """Return the hub to read a history from when the call names none.
+
+    The SDK's asynchronous client never does: grpc.aio uses an interceptor that adds metadata to
+    unary calls for those only. The one hub that has the instance must be meant.
+    """
+    if not isinstance(request, pb.StreamInstanceHistoryRequest):
+        return DEFAULT_HUB
+    having = [
+        hub.name
+        for hub in hubs.opened()
+        if queries.instance(hub.view, request.instanceId, payloads=False) is not None
+    ]
+    return having[0] if len(having) == 1 else DEFAULT_HUB

@@ -1,0 +1,1 @@
+"""Timer triggers: when a function is due, what is kept of that, and the runs themselves."""
