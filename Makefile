@@ -6,7 +6,7 @@ SOAK_ARGS ?=
 TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check soak bench bench-http bench-peers lock clean
+.PHONY: help setup demo start test check soak bench bench-scheduler bench-host bench-peers lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -32,11 +32,15 @@ check: setup ## lint, types and the architecture test
 soak: setup ## half an hour of mixed load with random kills, then an audit of all histories
 	@$(PYTHON) -m tests.soak $(SOAK_ARGS)
 
-bench: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
+bench: bench-scheduler bench-host ## measure the scheduler and the Functions host (half an hour)
+
+bench-scheduler: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
 	@$(PYTHON) -m bench.scheduler $(BENCH_ARGS)
 
-bench-http: setup ## measure an HTTP function beside Starlette on uvicorn (minutes)
-	@$(PYTHON) -m bench.http_functions $(BENCH_ARGS)
+bench-host: setup ## measure the Functions host: work, starts, HTTP functions, workers (minutes)
+	@$(PYTHON) -m bench.host
+	@$(PYTHON) -m bench.http_functions
+	@$(PYTHON) -m bench.host_workers
 
 bench-peers: setup ## measure the scheduler beside DBOS and LangGraph (minutes)
 	@sh scripts/bench-peers.sh
