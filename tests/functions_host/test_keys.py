@@ -135,6 +135,17 @@ def test_a_refusal_of_admin_says_as_the_real_host_what_it_would_take(keyed):
     assert "www-authenticate" not in keyed.host.get("/v1/guarded").headers
 
 
+def test_functions_that_stream_ask_for_keys_as_well(scheduler, tmp_path):
+    options = {"task_hub": "Keyed", "data_dir": str(tmp_path), "enable_auth": True}
+    with running_host(APPS / "streaming", scheduler, **options) as (_, host):
+        master = on_the_command_line(tmp_path, "create", "_master")
+        refused = host.post("/api/guarded", content=b"body")
+        assert (refused.status_code, refused.content) == (401, b"")
+        assert host.post("/api/guarded", content=b"body", headers=header(master)).json() == 4
+        by_hand = host.post("/admin/functions/guarded", json={}, headers=header(master))
+        assert (by_hand.status_code, "streams" in by_hand.text) == (400, True)
+
+
 def test_without_the_option_no_keys_are_asked_for(scheduler, tmp_path):
     options = {"task_hub": "Keyed", "data_dir": str(tmp_path)}
     with running_host(APP, scheduler, **options) as (_, host):

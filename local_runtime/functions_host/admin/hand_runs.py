@@ -12,6 +12,7 @@ from local_runtime.functions_host.app.function_index import (
     TIMER,
     Function,
 )
+from local_runtime.functions_host.app.http_extension import streaming_application
 from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker
 from local_runtime.functions_host.app.worker_messages import RpcHttp, TypedData
 
@@ -65,6 +66,9 @@ class HandRuns:
                     f"{function.name} is run by the task hub alone. Start an orchestration, or "
                     "signal an entity, through /runtime/webhooks/durabletask."
                 )
+            case kind if kind == HTTP_TRIGGER and streaming_application() is not None:
+                # Its invocation would wait for ever for a request to stream.
+                raise NotByHand(f"{function.name} streams; send it an HTTP request instead.")
             case kind if kind == HTTP_TRIGGER:
                 body = TypedData(bytes=text.encode("utf-8", "replace"))
                 headers = {"content-type": "application/json"}

@@ -71,6 +71,9 @@ class HttpFunctions:
     async def _answer(
         self, function: Function, request: Request, params: dict[str, str]
     ) -> ASGIApp:
+        refused = self._protection.of_function(request, function.name, function.auth_level)
+        if refused is not None:
+            return self._finished(refused)
         if self._streaming is not None:
             call = StreamedCall(self._streaming, self._invoker, function, params)
             return self._finished(self._in_turn(call))

@@ -29,6 +29,11 @@ async def first(req: Request) -> StreamingResponse:
     return StreamingResponse(run())
 
 
+@app.route(route="guarded", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+async def guarded(req: Request) -> JSONResponse:
+    return JSONResponse(len(await req.body()))
+
+
 @app.route(route="count", methods=["POST"])
 async def count(req: Request) -> JSONResponse:
     chunks, size = 0, 0
