@@ -285,7 +285,8 @@ STATUS = [
         COMPLETED),
     Row("an encoded id is decoded", "GET instances/%7Bcompleted%7D", 404),
     Row("bytes that are no UTF-8", "GET instances/%FF%FE", 404),
-    Row("a null character", "GET instances/a%00b", 404),
+    Row("a null character", "GET instances/a%00b", 400,
+        {"Message": "The path holds a null character"}),
 ]  # fmt: skip
 
 

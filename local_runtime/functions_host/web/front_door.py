@@ -1,5 +1,6 @@
 """Where HTTP requests to the host come in, and who answers them."""
 
+import json
 import logging
 
 from starlette.requests import ClientDisconnect, Request
@@ -45,8 +46,10 @@ class Gate:
             response = await self._answer(Request(scope, receive))
         except BodyTooLarge:
             response = Response(status_code=413)
-        except BadPath:
-            response = Response(status_code=400)
+        except BadPath as problem:
+            # In the webhook's words: it may have been meant.
+            body = json.dumps({"Message": str(problem)}, separators=(",", ":"))
+            response = Response(body, 400, {"Content-Type": "application/json; charset=utf-8"})
         except ClientDisconnect:
             logger.info("a client went away before its %s was complete", scope["method"])
             return

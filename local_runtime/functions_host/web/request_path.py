@@ -24,7 +24,7 @@ def clean_path(scope: Scope) -> None:
     """
     raw: bytes = scope["raw_path"]
     if b"%00" in raw:
-        raise BadPath
+        raise BadPath("The path holds a null character")
     if not (b"/." in raw or b"/%2" in raw):
         return
     kept: list[bytes] = []

@@ -11,7 +11,7 @@ type Json = dict[str, Any]
 
 _JSON = "application/json"
 _COMMON = {
-    400: Answer("The request makes no sense; `taskHub`, say.", (schemas.EXCEPTION,)),
+    400: Answer("The request makes no sense; `taskHub`, say.", (schemas.EXCEPTION, schemas.ERROR)),
     500: Answer("The scheduler could not be asked.", (schemas.EXCEPTION,)),
 }
 _NOT_RUNNING: Json = {"description": "The host is starting or stopping.", "content": {"*/*": {}}}
