@@ -2,7 +2,8 @@
 
 Each side is a server process of its own; this process is the client of both, over kept connections,
 in rounds that alternate. Prints a Markdown table: requests/s of each side, how many of Starlette's
-requests/s the host reaches, and what the host adds to the time of one request.
+requests/s the host reaches, what the host adds to the time of one request, and the processor time
+that each side takes for a request, which other programs on the machine disturb less.
 
 Run: python -m bench.http_functions [--runs 7] [--seconds 2]
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bench.processes import ROOT, end, free_port, spawn
+from bench.processes import ROOT, cpu_seconds, end, free_port, spawn
 from bench.table import written
 
 _BODY = b'{"numbers": [1, 2, 3, 4, 5, 6, 7, 8]}'
@@ -100,20 +101,28 @@ async def rate(port: int, load: Load, seconds: float) -> float:
     return sum(client.answers for client in clients) / (time.perf_counter() - began)
 
 
+@dataclass(frozen=True)
+class Side:
+    """A server that is measured: its port, and its first process."""
+
+    port: int
+    pid: int
+
+
 @contextlib.asynccontextmanager
-async def starlette_side() -> AsyncIterator[int]:
-    """The port of the plain server."""
+async def starlette_side() -> AsyncIterator[Side]:
+    """The plain server."""
     port = free_port()
     process = await spawn("bench.plain_web", str(port))
     try:
-        yield port
+        yield Side(port, process.pid)
     finally:
         await end(process)
 
 
 @contextlib.asynccontextmanager
-async def host_side(folder: str) -> AsyncIterator[int]:
-    """The port of a Functions host; its scheduler has nothing to do."""
+async def host_side(folder: str) -> AsyncIterator[Side]:
+    """A Functions host; its scheduler has nothing to do."""
     port, grpc_port = free_port(), free_port()
     scheduler = await spawn(
         "local_runtime", "scheduler", "--grpc-port", str(grpc_port), "--dashboard-port", "0",
@@ -121,12 +130,14 @@ async def host_side(folder: str) -> AsyncIterator[int]:
     )  # fmt: skip
     host = await spawn(
         "local_runtime", "host", "--app", str(ROOT / "bench" / "http_app"), "--port", str(port),
-        "--scheduler", f"http://127.0.0.1:{grpc_port}",
+        "--scheduler", f"http://127.0.0.1:{grpc_port}", "--data", folder,
     )  # fmt: skip
     try:
-        yield port
+        yield Side(port, host.pid)
     finally:
-        await end(host)
+        # Not killed: its own processes are to end with it.
+        host.terminate()
+        await host.wait()
         await end(scheduler)
 
 
@@ -142,27 +153,52 @@ async def ready(port: int) -> None:
                 return
 
 
+@dataclass(frozen=True)
+class Round:
+    """What one round of one side was like."""
+
+    rate: float
+    cpu: float
+    """Processor time for a request, in seconds."""
+
+
+async def measured(side: Side, load: Load, seconds: float) -> Round:
+    """Let one side answer for a while."""
+    before, began = cpu_seconds(side.pid) or 0.0, time.perf_counter()
+    found = await rate(side.port, load, seconds)
+    answers = found * (time.perf_counter() - began)
+    return Round(found, ((cpu_seconds(side.pid) or 0.0) - before) / answers)
+
+
 async def main(runs: int, seconds: float) -> None:
-    rates: dict[tuple[Load, str], list[float]] = {}
+    rounds: dict[tuple[Load, str], list[Round]] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with starlette_side() as plain, host_side(folder) as host:
             sides = {"host": host, "starlette": plain}
-            await asyncio.gather(*(ready(port) for port in sides.values()))
+            await asyncio.gather(*(ready(side.port) for side in sides.values()))
             for run in range(runs):
                 for load in _LOADS:
                     for name in sides if run % 2 == 0 else reversed(sides):
-                        found = await rate(sides[name], load, seconds)
-                        rates.setdefault((load, name), []).append(found)
-    print("| row | host, requests/s | starlette, requests/s | host reaches | host adds, ms |")
-    print("|---|---:|---:|---:|---:|")
+                        found = await measured(sides[name], load, seconds)
+                        rounds.setdefault((load, name), []).append(found)
+    print(
+        "| row | host, requests/s | starlette, requests/s | host reaches | host adds, ms "
+        "| host, processor us | starlette, processor us |"
+    )
+    print("|---|" + "---:|" * 6)
     for load in _LOADS:
-        ours, theirs = rates[load, "host"], rates[load, "starlette"]
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-        added = statistics.median(
-            1000 * load.connections * (1 / a - 1 / b) for a, b in zip(ours, theirs, strict=True)
-        )
-        medians = [written(statistics.median(values)) for values in (ours, theirs)]
-        print(f"| {load.name} | {' | '.join(medians)} | {ratio:.2f} | {added:.2f} |")
+        print(row(load, rounds[load, "host"], rounds[load, "starlette"]))
+
+
+def row(load: Load, ours: list[Round], theirs: list[Round]) -> str:
+    """One line of the table: medians, of ratios and differences within each run."""
+    pairs = list(zip(ours, theirs, strict=True))
+    ratio = statistics.median(a.rate / b.rate for a, b in pairs)
+    added = statistics.median(1000 * load.connections * (1 / a.rate - 1 / b.rate) for a, b in pairs)
+    rates = [written(statistics.median(found.rate for found in side)) for side in (ours, theirs)]
+    cpus = [statistics.median(1e6 * found.cpu for found in side) for side in (ours, theirs)]
+    cells = [load.name, *rates, f"{ratio:.2f}", f"{added:.2f}", *(f"{cpu:.0f}" for cpu in cpus)]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
