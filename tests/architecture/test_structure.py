@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "local_runtime.settings": ["local_runtime.settings", "local_runtime.errors"],
     "local_runtime.listening": ["local_runtime.errors"],
     "local_runtime.http_connection": [],
+    "local_runtime.whole_reply": [],
     "local_runtime.http_server": [
         "local_runtime.http_connection",
         "local_runtime.listening",
@@ -65,6 +66,7 @@ MAY_IMPORT = {
         "local_runtime.functions_host",
         "local_runtime.scheduler.client",
         "local_runtime.http_server",
+        "local_runtime.whole_reply",
         "local_runtime.listening",
         "local_runtime.log_setup",
         "local_runtime.clock",

@@ -5,7 +5,7 @@ import base64
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -165,17 +165,19 @@ class Invoker:
             FunctionTimedOut: The function took too long; nothing is known of what it did.
         """
         known = metadata or {}
-        guard = nullcontext()
+        request = InvocationRequest(
+            invocation_id=invocation_id or self._new_id(),
+            function_id=function.function_id,
+            input_data=[],
+            trigger_metadata=known,
+            trace_context=RpcTraceContext(trace_parent) if trace_parent else _NO_TRACE,
+        )
         if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
-            guard = self._start_guards.lent(f"{function.name} {event}")
-        async with guard as scheduler_url:
-            request = InvocationRequest(
-                invocation_id=invocation_id or self._new_id(),
-                function_id=function.function_id,
-                input_data=await self._inputs(function, trigger, known, scheduler_url),
-                trigger_metadata=known,
-                trace_context=RpcTraceContext(trace_parent) if trace_parent else _NO_TRACE,
-            )
+            async with self._start_guards.lent(f"{function.name} {event}") as scheduler_url:
+                request.input_data = await self._inputs(function, trigger, known, scheduler_url)
+                response = await self._watched(function, instance_id, request)
+        else:
+            request.input_data = await self._inputs(function, trigger, known, None)
             response = await self._watched(function, instance_id, request)
         if response.result.status != StatusResult.Success:
             exception = response.result.exception or RpcException()

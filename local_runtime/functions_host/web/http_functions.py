@@ -21,6 +21,7 @@ from local_runtime.functions_host.web.rpc_response import UnusableResponse, to_r
 from local_runtime.functions_host.web.streamed_call import StreamedCall
 from local_runtime.functions_host.web.throttle import Throttle, TooManyRequests
 from local_runtime.settings import HttpSettings
+from local_runtime.whole_reply import WholeReply
 
 # What the worker library says of a function that returned nothing.
 _NOTHING_RETURNED = (
@@ -87,7 +88,7 @@ class HttpFunctions:
 
     async def _invoke(
         self, function: Function, request: Request, params: dict[str, str]
-    ) -> Response:
+    ) -> WholeReply:
         http = to_rpc(request, params, await read_body(request))
         try:
             returned = await self._invoker.invoke(
@@ -96,13 +97,13 @@ class HttpFunctions:
             return to_response(_output(function, returned))
         except FunctionFailed as failed:
             if failed.text == _NOTHING_RETURNED:
-                return Response(status_code=204)
+                return WholeReply(204)
             logger.error(
                 "function %s failed: %s\n%s", function.name, failed.text, failed.stack_trace
             )
         except UnusableResponse as problem:
             logger.error("function %s: its response cannot be sent: %s", function.name, problem)
-        return Response(status_code=500)
+        return WholeReply(500)
 
     def _in_turn(self, call: ASGIApp) -> ASGIApp:
         if self._throttle.unlimited:

@@ -17,8 +17,11 @@ def limited(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
         BodyTooLarge: It is too large by what it announces. Later, by what has come.
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > max_bytes:
-            raise BodyTooLarge
+        if name == b"content-length":
+            if int(value) > max_bytes:
+                raise BodyTooLarge
+            # The server sees to it that no more comes than is announced.
+            return receive
     left = max_bytes
 
     async def receive_some() -> Message:

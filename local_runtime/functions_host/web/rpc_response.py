@@ -5,11 +5,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
-from starlette.responses import Response
-
 from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
+from local_runtime.whole_reply import WholeReply
 
-_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 # The server writes these as the body and the connection need them.
 _OF_THE_SERVER = ("connection", "content-length", "transfer-encoding")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -20,31 +18,26 @@ class UnusableResponse(Exception):
     """What the function returned cannot be sent as an HTTP response; the message says why."""
 
 
-def to_response(data: TypedData | None) -> Response:
+def to_response(data: TypedData | None) -> WholeReply:
     """Return the response that a function's return value stands for.
 
     Raises:
         UnusableResponse: It cannot be sent.
     """
     if data is None or data.value is None:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
+        return WholeReply(HTTPStatus.NO_CONTENT)
     if data.kind != "http":
         content = data.value if isinstance(data.value, bytes) else str(data.value).encode()
-        return Response(content, 200, {"Content-Type": "text/plain; charset=utf-8"})
+        return WholeReply(HTTPStatus.OK, [(b"content-type", b"text/plain; charset=utf-8")], content)
     http = cast("RpcHttp", data.value)
-    status = _status(http.status_code)
-    body = http.body.value if http.body is not None and status not in _BODILESS else b""
-    headers = {
-        name: value for name, value in http.headers.items() if name.lower() not in _OF_THE_SERVER
-    }
-    for name, value in headers.items():
-        _check_header(name, value)
-    response = Response(body, status, headers)
-    for cookie in http.cookies or []:
-        text = _cookie(cookie)
-        _check_header("Set-Cookie", text)
-        response.raw_headers.append((b"set-cookie", text.encode("latin-1")))
-    return response
+    headers = [
+        _header(name, value)
+        for name, value in http.headers.items()
+        if name.lower() not in _OF_THE_SERVER
+    ]
+    headers += [_header("set-cookie", _cookie(cookie)) for cookie in http.cookies or []]
+    body = cast("bytes", http.body.value) if http.body is not None else b""
+    return WholeReply(_status(http.status_code), headers, body)
 
 
 def _status(code: str) -> int:
@@ -55,11 +48,12 @@ def _status(code: str) -> int:
     return int(text)
 
 
-def _check_header(name: str, value: str) -> None:
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
     if _HEADER_NAME.fullmatch(name) is None:
         raise UnusableResponse(f"{name!r} cannot be the name of a header")
     if _NO_HEADER_VALUE.search(value) is not None:
         raise UnusableResponse(f"the value of its header {name!r} holds a character no header can")
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 def _cookie(cookie: RpcHttpCookie) -> str:
