@@ -2,7 +2,7 @@
 
 import json
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import httpx
 import pytest
@@ -204,20 +204,15 @@ def test_functions_that_block_hold_up_neither_each_other_nor_coroutines(http):
 def test_requests_beyond_the_outstanding_ones_are_a_429(http, tmp_path):
     there = tmp_path / "there"
     url = f"{http.base_url}/until?file={there}"
-    with ThreadPoolExecutor(OUTSTANDING) as callers:
-        calls = [callers.submit(httpx.get, url, timeout=60) for _ in range(OUTSTANDING - 1)]
-        # One more may be outstanding, but no more may run: it waits, and the next is refused.
-        waits = callers.submit(httpx.get, url, timeout=60)
-        while True:
-            try:
-                refused = httpx.get(f"{http.base_url}/quick", timeout=1)
-            except httpx.TimeoutException:
-                continue
-            if refused.status_code == 429:
-                break
+    with ThreadPoolExecutor(OUTSTANDING + 1) as callers:
+        # Of those that are taken, one may not run yet, and waits.
+        calls = [callers.submit(httpx.get, url, timeout=60) for _ in range(OUTSTANDING + 1)]
+        refused = next(as_completed(calls))
         there.touch()
 
-        assert [call.result().text for call in [*calls, waits]] == ["it is there"] * OUTSTANDING
+    assert (refused.result().status_code, refused.result().content) == (429, b"")
+    taken = [call.result().text for call in calls if call is not refused]
+    assert taken == ["it is there"] * OUTSTANDING
     assert http.get("/quick").text == "quick"
 
 
