@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 
 import grpc
-from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
 from local_runtime.errors import StartupError
@@ -12,7 +11,6 @@ from local_runtime.scheduler.engine.decision import InvalidResponse
 from local_runtime.scheduler.engine.limits import InvalidValue
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubName
-from local_runtime.scheduler.storage import queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.writer import StorageUnavailable
@@ -44,6 +42,11 @@ def _hub_name(call: Call) -> str | None:
         if key == "taskhub":
             return value if isinstance(value, str) else value.decode("latin-1")
     return None
+
+
+def default_hub(hubs: Hubs, request: Message) -> str:
+    """Return the name of the hub that a call means which names none."""
+    return DEFAULT_HUB
 
 
 def _refuse(call: Call, error: Exception) -> None:
@@ -101,32 +104,22 @@ def hub_unary[Request: Message, Response: Message](
 
 
 def streaming[Request: Message](
-    hubs: Hubs, handle: Callable[[Hub, Request, Call], Awaitable[None]], kind: type[Request]
+    hubs: Hubs,
+    handle: Callable[[Hub, Request, Call], Awaitable[None]],
+    kind: type[Request],
+    unnamed: Callable[[Hubs, Request], str],
 ) -> Answer:
-    """Make the answer of a function that sends a stream of messages from one hub."""
+    """Make the answer of a function that sends a stream of messages from one hub.
+
+    `unnamed` says which hub is meant by a call that names none.
+    """
 
     async def answer(call: Call, data: bytes) -> None:
         try:
             request = _parsed(data, kind)
-            hub = await hubs.use(_hub_name(call) or _hub_of_instance(hubs, request))
+            hub = await hubs.use(_hub_name(call) or unnamed(hubs, request))
             await handle(hub, request, call)
         except Exception as error:
             _refuse(call, error)
 
     return answer
-
-
-def _hub_of_instance(hubs: Hubs, request: Message) -> str:
-    """Return the hub to read a history from when the call names none.
-
-    The SDK's asynchronous client never does: grpc.aio uses an interceptor that adds metadata to
-    unary calls for those only. The one hub that has the instance must be meant.
-    """
-    if not isinstance(request, pb.StreamInstanceHistoryRequest):
-        return DEFAULT_HUB
-    having = [
-        hub.name
-        for hub in hubs.opened()
-        if queries.instance(hub.view, request.instanceId, payloads=False) is not None
-    ]
-    return having[0] if len(having) == 1 else DEFAULT_HUB

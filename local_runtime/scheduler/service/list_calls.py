@@ -10,6 +10,7 @@ from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.status import Status, from_proto
 from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub
+from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs
 from local_runtime.scheduler.storage import history, queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound
 from local_runtime.scheduler.storage.messages import is_entity
@@ -168,6 +169,20 @@ def _purged(count: int, *, complete: bool) -> pb.PurgeInstancesResponse:
     return pb.PurgeInstancesResponse(
         deletedInstanceCount=count, isComplete=BoolValue(value=complete)
     )
+
+
+def hub_of_history(hubs: Hubs, request: pb.StreamInstanceHistoryRequest) -> str:
+    """Return the hub to read a history from when the call names none.
+
+    The SDK's asynchronous client never does: grpc.aio uses an interceptor that adds metadata to
+    unary calls for those only. The one hub that has the instance must be meant.
+    """
+    having = [
+        hub.name
+        for hub in hubs.opened()
+        if queries.instance(hub.view, request.instanceId, payloads=False) is not None
+    ]
+    return having[0] if len(having) == 1 else DEFAULT_HUB
 
 
 async def stream_history(hub: Hub, request: pb.StreamInstanceHistoryRequest, call: Call) -> None:

@@ -14,10 +14,12 @@ from local_runtime.scheduler.service import (
     list_calls,
     worker_calls,
 )
+from local_runtime.scheduler.service.calls import default_hub
 
 type Unary = Callable[[Any, Any], Awaitable[Message]]
 type OnHubs = Callable[[Any, str, Any], Awaitable[Message]]
 type Stream = Callable[[Any, Any, Any], Awaitable[None]]
+type Unnamed = Callable[[Any, Any], str]
 
 UNARY: dict[str, tuple[Unary, type[Message]]] = {
     "Hello": (worker_calls.hello, Empty),
@@ -61,7 +63,12 @@ ON_HUBS: dict[str, tuple[OnHubs, type[Message]]] = {
     "DeleteTaskHub": (hub_calls.delete, pb.DeleteTaskHubRequest),
 }
 
-STREAMS: dict[str, tuple[Stream, type[Message]]] = {
-    "GetWorkItems": (worker_calls.get_work_items, pb.GetWorkItemsRequest),
-    "StreamInstanceHistory": (list_calls.stream_history, pb.StreamInstanceHistoryRequest),
+# With what tells which hub a call means that names none.
+STREAMS: dict[str, tuple[Stream, type[Message], Unnamed]] = {
+    "GetWorkItems": (worker_calls.get_work_items, pb.GetWorkItemsRequest, default_hub),
+    "StreamInstanceHistory": (
+        list_calls.stream_history,
+        pb.StreamInstanceHistoryRequest,
+        list_calls.hub_of_history,
+    ),
 }

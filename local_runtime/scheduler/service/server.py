@@ -91,5 +91,5 @@ async def serve_hubs(hubs: Hubs, port: int, *, ready: Ready, stop: asyncio.Event
 def _answers(hubs: Hubs) -> dict[str, Answer]:
     answers = {name: unary(hubs, handle, kind) for name, (handle, kind) in UNARY.items()}
     answers |= {name: hub_unary(hubs, handle, kind) for name, (handle, kind) in ON_HUBS.items()}
-    answers |= {name: streaming(hubs, handle, kind) for name, (handle, kind) in STREAMS.items()}
+    answers |= {name: streaming(hubs, *stream) for name, stream in STREAMS.items()}
     return {f"/{_SERVICE}/{name}": answer for name, answer in answers.items()}
