@@ -18,6 +18,7 @@ from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.ids import random_id
 from local_runtime.functions_host.keys.key_store import KeyStore
 from local_runtime.functions_host.keys.protection import Protection
+from local_runtime.functions_host.web.path_match import match_path
 from local_runtime.functions_host.web.request_parts import raw_path
 from local_runtime.settings import AppSettings
 
@@ -34,17 +35,8 @@ class _Route:
     handler: Handler
 
     def match(self, verb: str, segments: Sequence[str]) -> dict[str, str] | None:
-        """Return the parameters in the path; literals are compared without case."""
-        template = self.path.split("/")
-        if verb != self.verb or len(template) != len(segments):
-            return None
-        params: dict[str, str] = {}
-        for expected, given in zip(template, segments, strict=True):
-            if expected.startswith("{") and given:
-                params[expected.strip("{}")] = given
-            elif expected != given.lower():
-                return None
-        return params
+        """Return the parameters in the path; None if this is not its route."""
+        return match_path(self.path, segments) if verb == self.verb else None
 
 
 class Admin:

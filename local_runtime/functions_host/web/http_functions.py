@@ -84,7 +84,7 @@ class HttpFunctions:
             async with self._throttle.turn():
                 return self._finished(await self._invoke(function, request, params))
         except TooManyRequests:
-            return Response(status_code=429)
+            return self._finished(Response(status_code=429))
 
     async def _invoke(
         self, function: Function, request: Request, params: dict[str, str]

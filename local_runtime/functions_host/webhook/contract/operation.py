@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from local_runtime.functions_host.web.path_match import match_path
 from local_runtime.functions_host.webhook.call import Call
 from local_runtime.functions_host.webhook.contract.parameters import Parameter
 
@@ -44,14 +45,5 @@ class Operation:
     body: Body | None = None
 
     def match(self, verb: str, segments: list[str]) -> dict[str, str] | None:
-        """Return the parameters in the path; names and literals are compared without case."""
-        template = self.path.split("/")
-        if verb != self.verb or len(template) != len(segments):
-            return None
-        params: dict[str, str] = {}
-        for expected, given in zip(template, segments, strict=True):
-            if expected.startswith("{") and given:
-                params[expected.strip("{}").lower()] = given
-            elif expected.lower() != given.lower():
-                return None
-        return params
+        """Return the parameters in the path; None if this is not its route."""
+        return match_path(self.path, segments) if verb == self.verb else None
