@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "local_runtime.errors",
     ],
     "local_runtime.log_setup": [],
+    "local_runtime.whole_file": [],
     "local_runtime.commands": [
         "local_runtime.commands",
         "local_runtime.functions_host.keys",
@@ -66,6 +67,7 @@ MAY_IMPORT = {
         "local_runtime.functions_host",
         "local_runtime.scheduler.client",
         "local_runtime.http_server",
+        "local_runtime.whole_file",
         "local_runtime.whole_reply",
         "local_runtime.listening",
         "local_runtime.log_setup",
@@ -75,6 +77,7 @@ MAY_IMPORT = {
     ],
     "local_runtime.functions_host.keys": [
         "local_runtime.functions_host.keys",
+        "local_runtime.whole_file",
         "local_runtime.errors",
     ],
     "local_runtime.scheduler.client": [],
@@ -95,6 +98,7 @@ MAY_IMPORT = {
     "local_runtime.scheduler.transport": ["local_runtime.scheduler.transport"],
     "local_runtime.scheduler.service": [
         "local_runtime.scheduler",
+        "local_runtime.whole_file",
         "local_runtime.clock",
         "local_runtime.errors",
         "local_runtime.faults",

@@ -12,13 +12,8 @@ from pathlib import Path
 from local_runtime.errors import StartupError
 from local_runtime.functions_host.keys.key_ring import SYSTEM_KEYS, WEBHOOK, KeyRing
 from local_runtime.functions_host.keys.key_values import new_value
-from local_runtime.functions_host.keys.private_file import (
-    NO_FILE,
-    Stamp,
-    locked,
-    stamp_of,
-    write_private,
-)
+from local_runtime.functions_host.keys.shared_file import NO_FILE, Stamp, locked, stamp_of
+from local_runtime.whole_file import write_whole
 
 FILE_NAME = "keys.json"
 
@@ -110,7 +105,7 @@ class KeyStore:
                 kept = self.ring()
                 changed = change(kept)
                 if changed is not kept or self._stamp == NO_FILE:
-                    write_private(self.path, changed.to_json())
+                    write_whole(self.path, changed.to_json())
                 self._ring, self._stamp = changed, stamp_of(self.path)
                 return changed
         except OSError as error:

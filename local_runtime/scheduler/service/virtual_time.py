@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from local_runtime.errors import StartupError
 from local_runtime.scheduler.engine.events import moment
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.hubs import Hubs
+from local_runtime.whole_file import write_whole
 
 _FILE = "virtual-time"
 _SETTLE_SECONDS = 5.0  # of real time, for what is under way between two moments
@@ -79,9 +79,7 @@ class VirtualTime:
 
     async def _move(self, to: datetime) -> None:
         # First on disk: after a restart the time does not run backwards.
-        beside = self._path.with_suffix(".new")
-        beside.write_text(to.isoformat(), encoding="ascii")
-        os.replace(beside, self._path)
+        write_whole(self._path, to.isoformat())
         await self._clock.advance(to - self._clock.now())
 
     async def _settle(self) -> None:

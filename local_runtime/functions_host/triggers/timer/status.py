@@ -1,14 +1,13 @@
 """What is kept of a timer: when it ran and when it is due, so that a missed run is noticed."""
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, cast
 
 from local_runtime.functions_host.triggers.timer.schedule import Schedule
+from local_runtime.whole_file import write_whole
 
 _NEVER = "0001-01-01T00:00:00"
 
@@ -84,14 +83,7 @@ class StatusFile:
         Raises:
             OSError: The disk does not take it.
         """
-        part = self._path.with_suffix(".part")
-        with contextlib.ExitStack() as undo:
-            undo.callback(part.unlink, missing_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(status.to_dict(UTC), file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path)
+        write_whole(self._path, json.dumps(status.to_dict(UTC)))
 
 
 def _moment(text: object) -> datetime:
