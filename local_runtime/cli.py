@@ -13,12 +13,13 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from local_runtime.commands.keys_command import keys_app
+from local_runtime.commands.options import AppOption, DataOption
 from local_runtime.commands.run_input import read_input
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
 from local_runtime.processes.part_process import Facts, PartControl, run_part
 from local_runtime.proxies import bypass_proxies
-from local_runtime.settings import AppSettings, check_app_dir
+from local_runtime.settings import AppSettings, check_app_dir, data_folder
 
 logger = logging.getLogger("local_runtime")
 
@@ -35,9 +36,6 @@ app = typer.Typer(
 
 app.add_typer(keys_app, name="keys")
 
-AppOption = Annotated[
-    Path, typer.Option("--app", help="The folder of the function app (holds function_app.py).")
-]
 HttpPort = Annotated[
     int, typer.Option("--port", min=0, max=65535, help="Port for HTTP functions and the webhook.")
 ]
@@ -60,10 +58,6 @@ Workers = Annotated[
 Watch = Annotated[
     bool,
     typer.Option("--watch", help="Load the app again when one of its files changes."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", help="Where state is kept. Default: .local in the app's folder."),
 ]
 EnableAuth = Annotated[
     bool, typer.Option("--enable-auth", help="Ask for keys, as on Azure; see the command `keys`.")
@@ -108,7 +102,7 @@ def start(
     settings = _app_settings(app_dir)
     plan = Plan(
         app_dir=settings.app_dir,
-        data=_data_dir(data, settings.app_dir),
+        data=data_folder(data, settings.app_dir),
         task_hub=task_hub or settings.task_hub,
         offline_model=not settings.model_configured,
         http_port=port,
@@ -181,22 +175,21 @@ def host(
     verbose: Verbose = False,
 ) -> None:
     """Run a Functions host alone, with the app, against a scheduler that runs elsewhere."""
-    from local_runtime.commands.host_command import HostRequest, run_host
+    from local_runtime.commands.host_command import run_host
+    from local_runtime.processes.parts import HostPlan
 
     _set_up(verbose)
     folder = app_dir.resolve()
-    request = HostRequest(
+    plan = HostPlan(
         folder,
-        port,
         scheduler,
-        _data_dir(data, folder),
+        data_folder(data, folder),
         task_hub,
         dashboard_url,
         workers,
-        watch=watch,
         enable_auth=enable_auth,
     )
-    asyncio.run(run_host(request))
+    asyncio.run(run_host(plan, port, watch=watch))
 
 
 @app.command()
@@ -301,10 +294,6 @@ def _app_settings(app_dir: Path) -> AppSettings:
     # Here and not only in the host: before the data folder is made in a wrong place.
     check_app_dir(folder)
     return AppSettings.load(folder, os.environ)
-
-
-def _data_dir(data: Path | None, app_dir: Path) -> Path:
-    return (data or app_dir / ".local").resolve()
 
 
 def _retention(days: float | None) -> timedelta | None:

@@ -4,8 +4,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from local_runtime.listening import listen, port_of
 from local_runtime.processes.host_group import HostGroup
@@ -18,45 +16,22 @@ from local_runtime.settings import AppSettings, check_app_dir
 logger = logging.getLogger("local_runtime")
 
 
-@dataclass(frozen=True)
-class HostRequest:
-    """What a person asked for."""
+async def run_host(plan: HostPlan, port: int, *, watch: bool) -> None:
+    """Start the host's processes on a port, and return when they have been told to stop and have.
 
-    app_dir: Path
-    port: int
-    scheduler: str
-    data: Path
-    task_hub: str | None
-    dashboard_url: str | None
-    workers: int
-    watch: bool
-    enable_auth: bool
-
-
-async def run_host(request: HostRequest) -> None:
-    """Start the host's processes, and return when they have been told to stop and have.
+    With `watch` they are replaced whenever a file of the app changes.
 
     Raises:
         StartupError: They cannot start; none is left running.
     """
-    check_app_dir(request.app_dir)
+    check_app_dir(plan.app_dir)
     interruption = Interruption()
-    listener = listen(request.port, "--port")
-    plan = HostPlan(
-        request.app_dir,
-        listener,
-        request.scheduler,
-        request.data,
-        request.task_hub,
-        request.dashboard_url,
-        request.workers,
-        enable_auth=request.enable_auth,
-    )
+    listener = listen(port, "--port")
 
     def parts() -> Sequence[Part]:
         # Here and not only in the processes: broken settings are then said once.
-        AppSettings.load(request.app_dir, os.environ)
-        return host_parts(plan)
+        AppSettings.load(plan.app_dir, os.environ)
+        return host_parts(plan, listener)
 
     async with Supervisor() as supervisor:
         hosts = HostGroup(listener, parts)
@@ -67,11 +42,11 @@ async def run_host(request: HostRequest) -> None:
             logger.info("stopping before everything was started")
             return
         logger.info("functions at http://localhost:%d; stop with Ctrl-C", port_of(listener))
-        async with contextlib.AsyncExitStack() as watch:
-            if request.watch:
+        async with contextlib.AsyncExitStack() as watched:
+            if watch:
                 from local_runtime.processes.app_watch import watching
 
-                await watch.enter_async_context(watching(hosts, request.app_dir, request.data))
+                await watched.enter_async_context(watching(hosts, plan.app_dir, plan.data))
             await interruption.wait()
             logger.info("stopping")
     logger.info("stopped")

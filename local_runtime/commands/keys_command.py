@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from local_runtime.commands.options import AppOption, DataOption
 from local_runtime.errors import StartupError
+from local_runtime.settings import check_app_dir, data_folder, host_state_dir
 
 if TYPE_CHECKING:
     from local_runtime.functions_host.keys.key_store import KeyStore
@@ -24,11 +26,6 @@ Name = Annotated[
 ]
 OfFunction = Annotated[
     str | None, typer.Option("--function", help="A key of this function; else of all functions.")
-]
-AppOption = Annotated[Path, typer.Option("--app", help="The folder of the function app.")]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", help="Where state is kept. Default: .local in the app's folder."),
 ]
 
 
@@ -91,7 +88,7 @@ def webhook(app_dir: AppOption = Path(), data: DataOption = None) -> None:
 
     `keys rotate durabletask_extension` makes all URLs void that were handed out so far.
     """
-    typer.echo(_store(app_dir, data).kept_ring().webhook_value)
+    typer.echo(_store(app_dir, data).webhook_value())
 
 
 def _make_and_print(store: "KeyStore", scope: str, name: str) -> None:
@@ -107,9 +104,9 @@ def _make_and_print(store: "KeyStore", scope: str, name: str) -> None:
 def _store(app_dir: Path, data: Path | None) -> "KeyStore":
     from local_runtime.functions_host.keys.key_store import KeyStore
 
-    if data is None and not app_dir.is_dir():
-        raise StartupError(f"the app folder {app_dir} is not there; name another with --app.")
-    return KeyStore((data or app_dir / ".local").resolve() / "host")
+    if data is None:
+        check_app_dir(app_dir)
+    return KeyStore(host_state_dir(data_folder(data, app_dir)))
 
 
 def _scope(name: str, function: str | None) -> str:

@@ -29,7 +29,7 @@ from local_runtime.functions_host.triggers.timer.timers import TimerHost, timer_
 from local_runtime.functions_host.work.pulling import bridges_for, limits_of, pulling, threads_for
 from local_runtime.functions_host.work.work_items import WorkItems
 from local_runtime.scheduler.client import SchedulerClient
-from local_runtime.settings import AppSettings, HostJson
+from local_runtime.settings import AppSettings, HostJson, host_state_dir
 
 if TYPE_CHECKING:
     from local_runtime.functions_host.web.front_door import FrontDoor
@@ -65,11 +65,6 @@ class HostSettings:
     worker_only: bool = False
     """Only run work items; another process serves HTTP on `port` and watches for triggers."""
 
-    @property
-    def state_dir(self) -> Path:
-        """The folder for what this host itself keeps."""
-        return self.data_dir.resolve() / "host"
-
 
 async def serve(
     settings: HostSettings,
@@ -94,7 +89,7 @@ async def serve(
     """
     label_records()
     app = AppSettings.load(settings.app_dir.resolve(), os.environ)
-    keys = KeyStore(settings.state_dir)
+    keys = KeyStore(host_state_dir(settings.data_dir))
     webhook_key = keys.webhook_value if settings.enable_auth else _no_key
     webhook_key()  # now, so that keys that cannot be used end the start
     turn = succession or Alone()
@@ -224,7 +219,7 @@ def _timers(
     index: FunctionIndex, invoker: Invoker, settings: HostSettings, task_hub: str
 ) -> list[TimerListener]:
     # By task hub: an app with another hub is another app, though it keeps its data in one place.
-    folder = settings.state_dir / "timers" / quote(task_hub.lower(), safe="")
+    folder = host_state_dir(settings.data_dir) / "timers" / quote(task_hub.lower(), safe="")
     return timer_listeners(index.functions, TimerHost(invoker, SystemClock(), folder, os.environ))
 
 

@@ -53,8 +53,6 @@ class HostPlan:
     """How to run the Functions host."""
 
     app_dir: Path
-    listener: socket.socket
-    """Where the first process serves HTTP."""
     scheduler: str
     data: Path
     """Where state is kept; the host's own is in its folder `host`."""
@@ -69,14 +67,17 @@ class HostPlan:
     """Set on top of this process's own environment."""
 
 
-def host_parts(plan: HostPlan) -> list[Part]:
-    """Return the processes of the Functions host: the first serves HTTP, the others only work."""
-    common = ["host-process", "--app", str(plan.app_dir), "--port", str(port_of(plan.listener))]
+def host_parts(plan: HostPlan, listener: socket.socket) -> list[Part]:
+    """Return the processes of the Functions host.
+
+    The first serves HTTP, on the socket `listener`; the others only work.
+    """
+    common = ["host-process", "--app", str(plan.app_dir), "--port", str(port_of(listener))]
     common += ["--scheduler", plan.scheduler, "--data", str(plan.data)]
     common += ["--task-hub", plan.task_hub] if plan.task_hub else []
     common += ["--enable-auth"] if plan.enable_auth else []
     shown = ["--dashboard-url", plan.dashboard_url] if plan.dashboard_url else []
-    descriptor = plan.listener.fileno()
+    descriptor = listener.fileno()
     first = [*common, *shown, "--listen-fd", str(descriptor)]
     worker = [*common, "--worker-only"]
     return [

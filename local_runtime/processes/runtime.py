@@ -101,7 +101,6 @@ async def _start_on(listener: socket.socket, supervisor: Supervisor, plan: Plan)
         dashboard_url = f"http://localhost:{scheduler['dashboard_port']}"
     host_plan = HostPlan(
         plan.app_dir,
-        listener,
         scheduler_url,
         plan.data,
         plan.fixed_task_hub,
@@ -109,7 +108,8 @@ async def _start_on(listener: socket.socket, supervisor: Supervisor, plan: Plan)
         plan.workers,
         enable_auth=plan.enable_auth,
     )
-    hosts = HostGroup(listener, partial(_hosts, host_plan, int(model["port"]) if model else None))
+    model_port = int(model["port"]) if model else None
+    hosts = HostGroup(listener, partial(_hosts, host_plan, listener, model_port))
     supervisor.keep(hosts)
     host = await hosts.start()
     functions = cast("list[dict[str, Any]]", host["functions"])
@@ -124,12 +124,12 @@ async def _start_on(listener: socket.socket, supervisor: Supervisor, plan: Plan)
     )
 
 
-def _hosts(plan: HostPlan, model_port: int | None) -> Sequence[Part]:
+def _hosts(plan: HostPlan, listener: socket.socket, model_port: int | None) -> Sequence[Part]:
     """Return the host's processes for the app as it is now: its settings may have changed."""
     app = AppSettings.load(plan.app_dir, os.environ)
     if model_port is not None and not app.model_configured:
         plan = replace(plan, environment=offline_environment(model_port))
-    return host_parts(plan)
+    return host_parts(plan, listener)
 
 
 async def _start_model(supervisor: Supervisor, plan: Plan) -> Facts | None:
