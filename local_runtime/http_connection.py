@@ -7,7 +7,7 @@ server of the real Functions host, has by default.
 import asyncio
 import logging
 import re
-from typing import Any, cast
+from typing import cast
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -32,50 +32,9 @@ UNREAD_SECONDS = 30.0
 
 # Bounds one header that never ends: only a complete one can be measured.
 _MAX_HEAD_READ = 64 * 1024
-_MAX_JOINED = 16 * 1024
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 logger = logging.getLogger("local_runtime.http")
-
-
-class _Joined:
-    """A transport that sends the head of an answer together with the first part of its body.
-
-    What is written while it is `held_back` waits for the next `flush`, and any other write for the
-    event loop's next turn: each saved call of the system is a tenth of what a small answer takes.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._waiting = b""
-        self.held_back = False
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if len(data) > _MAX_JOINED:
-            self.flush()
-            self._transport.write(data)
-        elif self._waiting:
-            self._waiting += data
-            if not self.held_back or len(self._waiting) > _MAX_JOINED:
-                self.flush()
-        else:
-            self._waiting = data
-            if not self.held_back:
-                self._loop.call_soon(self.flush)
-
-    def flush(self) -> None:
-        if self._waiting:
-            waiting, self._waiting = self._waiting, b""
-            self._transport.write(waiting)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
@@ -100,8 +59,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for a request."""
-        self._joined = _Joined(transport, self.loop)
-        super().connection_made(cast("asyncio.Transport", self._joined))
+        super().connection_made(transport)
         self._head_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -111,12 +69,10 @@ class Connection(HttpToolsProtocol):
         all_in_head = self._head_since is not None
         if not (all_in_head or self._in_body):
             self._head_since = self.loop.time()
-        self._parsing = self._joined.held_back = True
+        self._parsing = True
         self._parse(data)
         self._parsing = False
         self._start()
-        self._joined.held_back = False
-        self._joined.flush()
         if all_in_head and self._head_since is not None and not self._refused_with:
             self._head_read += len(data)
             if self._head_read > _MAX_HEAD_READ:
