@@ -25,7 +25,7 @@ REFUSALS = {
     CODE.FAILED_PRECONDITION,
 }
 REQUESTS: dict[str, type[Message]] = {
-    name: request for name, (_, request) in {**UNARY, **STREAMS}.items()
+    name: request for name, (_, request, *_) in {**UNARY, **STREAMS}.items()
 }
 ANSWERS = ("CompleteOrchestratorTask", "CompleteActivityTask", "CompleteEntityTask")
 numbers = itertools.count()
