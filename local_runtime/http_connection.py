@@ -16,6 +16,9 @@ from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+from uvicorn.server import ServerState
+
+from local_runtime.outbox import HeldTransport, Outbox
 
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 32 * 1024
@@ -35,6 +38,14 @@ _MAX_HEAD_READ = 64 * 1024
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 logger = logging.getLogger("local_runtime.http")
+
+
+class State(ServerState):
+    """What the connections of one server share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox(self.connections)
 
 
 class Connection(HttpToolsProtocol):
@@ -59,8 +70,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        state = cast("State", self.server_state)
+        self._held = HeldTransport(transport, state.outbox)
+        super().connection_made(cast("asyncio.Transport", self._held))
         self._head_since = self.loop.time()
+
+    def eof_received(self) -> None:
+        """Send what there is: the transport closes by itself after this."""
+        self._held.flush()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""

@@ -9,9 +9,8 @@ from typing import cast
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
-from local_runtime.http_connection import Connection
+from local_runtime.http_connection import Connection, State
 from local_runtime.listening import listen as listen
 
 _CHECK_SECONDS = 1.0
@@ -59,7 +58,7 @@ async def serving(
             checks.cancel()
 
 
-async def _check(state: ServerState) -> None:
+async def _check(state: State) -> None:
     """Break off clients that are too slow, for ever."""
     loop = asyncio.get_running_loop()
     while True:
@@ -104,6 +103,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = State()
         self.begun = asyncio.Event()
 
     @contextlib.contextmanager
