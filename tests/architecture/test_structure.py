@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "local_runtime.faults": [],
     "local_runtime.settings": ["local_runtime.settings", "local_runtime.errors"],
     "local_runtime.listening": ["local_runtime.errors"],
-    "local_runtime.http_connection": [],
+    "local_runtime.http_connection": ["local_runtime.unchunked"],
+    "local_runtime.unchunked": [],
     "local_runtime.whole_reply": [],
     "local_runtime.http_server": [
         "local_runtime.http_connection",
