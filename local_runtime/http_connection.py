@@ -20,6 +20,8 @@ from uvicorn.server import ServerState
 
 from local_runtime.outbox import HeldTransport, Outbox
 
+from local_runtime.unchunked import Unchunked
+
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 32 * 1024
 MAX_TARGET_BYTES = 8 * 1024
@@ -115,6 +117,8 @@ class Connection(HttpToolsProtocol):
         self._parse(b"".join([*head, b"\r\n", rest]))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            app = Unchunked(app, cycle)
         if self._parsing and self._next is None:
             self._next = cycle, app
         else:
@@ -171,7 +175,8 @@ class Connection(HttpToolsProtocol):
             if _HOST.fullmatch(value) is None:
                 raise self._fault(400)
         elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+            # A client of HTTP/1.0 would take the 100 for its answer.
+            self.expect_100_continue = self.parser.get_http_version() != "1.0"
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from local_runtime import http_connection
 from local_runtime.http_server import listen, serving
+from local_runtime.whole_reply import WholeReply
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -191,11 +192,68 @@ async def test_kept_connection_serves_many_requests(port) -> None:
             assert await client.answer() == (200, b"POST / " + b"a" * size)
 
 
-async def test_http_1_0_connection_ends_with_its_answer(port) -> None:
-    async with Client(port) as client:
-        await client.send(b"GET / HTTP/1.0\r\n\r\n")
-        assert await client.answer() == (200, b"GET / ")
-        assert await client.is_closed()
+@pytest.mark.parametrize("wish", [b"", b"Connection: keep-alive\r\n", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize("verb", [b"POST", b"HEAD"])
+async def test_http_1_0_connection_ends_with_its_answer(port, verb, wish) -> None:
+    whole = await everything(port, verb + b" / HTTP/1.0\r\n" + wish + b"Content-Length: 1\r\n\r\na")
+
+    head, _, body = whole.partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    length = len(verb) + len(b" / a")
+    assert status == b"HTTP/1.1 200 OK"
+    assert {b"content-length: %d" % length, b"connection: close"} <= set(headers)
+    assert body == (b"" if verb == b"HEAD" else b"POST / a")
+
+
+async def stream(scope, receive, send) -> None:
+    """An application that answers in parts, or as its path says."""
+    if scope["path"] == "/whole":
+        await WholeReply(200, body=b"one two three")(scope, receive, send)
+        return
+    headers = [(b"transfer-encoding", b"chunked")] if scope["path"] == "/asks-for-chunks" else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for part in (b"one ", b"", b"two "):
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    if scope["path"] == "/fails":
+        raise LookupError("amid the parts")
+    await send({"type": "http.response.body", "body": b"three"})
+
+
+@pytest.fixture
+async def streaming_port():
+    async with serving(stream, listen(0, "--port"), grace_seconds=1) as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body"),
+    [
+        (b"GET / HTTP/1.0", b"one two three"),
+        (b"GET /asks-for-chunks HTTP/1.0", b"one two three"),
+        (b"GET /whole HTTP/1.0", b"one two three"),
+        (b"GET /fails HTTP/1.0", b"one two "),
+        (b"HEAD / HTTP/1.0", b""),
+        (b"GET / HTTP/1.1", b"4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n"),
+    ],
+)
+async def test_stream_is_sent_in_chunks_but_not_to_http_1_0(
+    streaming_port, request_line, body
+) -> None:
+    wish = b"close" if request_line.endswith(b"1.1") else b"keep-alive"
+    head = request_line + b"\r\nHost: x\r\nConnection: " + wish + b"\r\n\r\n"
+
+    head, _, received = (await everything(streaming_port, head)).partition(b"\r\n\r\n")
+
+    assert received == body
+    assert b"connection: close" in head
+    assert (b"transfer-encoding" in head) == request_line.endswith(b"1.1")
+
+
+async def everything(port: int, request: bytes) -> bytes:
+    """All that comes until the connection is closed."""
+    async with Client(port) as client, asyncio.timeout(30):
+        await client.send(request)
+        return await client.reader.read()
 
 
 @pytest.fixture

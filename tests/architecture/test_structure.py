@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "local_runtime.settings": ["local_runtime.settings", "local_runtime.errors"],
     "local_runtime.listening": ["local_runtime.errors"],
     "local_runtime.outbox": [],
-    "local_runtime.http_connection": ["local_runtime.outbox"],
+    "local_runtime.unchunked": [],
+    "local_runtime.http_connection": ["local_runtime.outbox", "local_runtime.unchunked"],
     "local_runtime.whole_reply": [],
     "local_runtime.http_server": [
         "local_runtime.http_connection",

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,17 +115,6 @@ def test_activity_of_a_killed_worker_runs_again_and_is_recorded_once(
     assert events.count("TaskCompleted") == 1
 
 
-def test_function_that_prints_a_lot_fills_no_memory_and_holds_nothing_up(service, http, start):
-    printing = start("run_one", ["prints", 200])
-
-    for _ in range(10):
-        assert finished(http, start("run_one", ["hello", ""]))["output"] == "hello"
-    pid = finished(http, printing)["output"]
-
-    for process in (pid, service.process.pid):
-        assert highest_mib(process) < 150
-
-
 def finished(http: httpx.Client, started: dict[str, str]) -> dict[str, Any]:
     """The last status; a connection may break meanwhile, when the process at its end dies."""
     while True:
@@ -140,9 +128,3 @@ def first_line(path: Path) -> str:
     while not path.exists():
         pass
     return path.read_text()
-
-
-def highest_mib(pid: int) -> float:
-    """The most memory that a process has had."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[1]) / 1024

@@ -4,10 +4,10 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import azure_functions_runtime as worker
 
@@ -144,6 +144,7 @@ class Invoker:
         metadata: Mapping[str, TypedData] | None = None,
         event: str | None = None,
         invocation_id: str | None = None,
+        watched: bool = True,
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
 
@@ -159,6 +160,7 @@ class Invoker:
             event: What names the event that the call is for, if the same event may come again:
                 what was started for it then is not started once more.
             invocation_id: The invocation's id, for whoever must know it before; else one is made.
+            watched: Whether it may take too long; False for a part of what `watch` is given.
 
         Raises:
             FunctionFailed: The function raised, or gave back what cannot be sent.
@@ -175,10 +177,10 @@ class Invoker:
         if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
             async with self._start_guards.lent(f"{function.name} {event}") as scheduler_url:
                 request.input_data = await self._inputs(function, trigger, known, scheduler_url)
-                response = await self._watched(function, instance_id, request)
+                response = await self._labelled(function, instance_id, request, watched=watched)
         else:
             request.input_data = await self._inputs(function, trigger, known, None)
-            response = await self._watched(function, instance_id, request)
+            response = await self._labelled(function, instance_id, request, watched=watched)
         if response.result.status != StatusResult.Success:
             exception = response.result.exception or RpcException()
             raise FunctionFailed(exception.message, exception.stack_trace)
@@ -186,6 +188,17 @@ class Invoker:
         returned = Returned(response.return_value, outputs)
         await self._data_bindings.write(function, returned, trigger, known)
         return returned
+
+    async def watch[T](
+        self, function: Function, work: Coroutine[Any, Any, T], instance_id: str = ""
+    ) -> T:
+        """Return what `work` does for a function, which may take as long as one may.
+
+        Raises:
+            FunctionTimedOut: It took too long.
+        """
+        what = f"function {function.name}"
+        return await self._watchdog.watch(work, f"{instance_id}: {what}" if instance_id else what)
 
     async def _inputs(
         self,
@@ -201,16 +214,14 @@ class Invoker:
                 inputs.append(ParameterBinding(binding.name, TypedData(string=client)))
         return inputs + await self._data_bindings.read(function, trigger, known)
 
-    async def _watched(
-        self, function: Function, instance_id: str, request: InvocationRequest
+    async def _labelled(
+        self, function: Function, instance_id: str, request: InvocationRequest, *, watched: bool
     ) -> InvocationResponse:
-        what = f"function {function.name}"
         with labelled(InvocationLabel(function.name, instance_id, request.invocation_id)):
             began = time.perf_counter()
             logger.debug("begins")
-            response = await self._watchdog.watch(
-                self._call(request), f"{instance_id}: {what}" if instance_id else what
-            )
+            call = self._call(request)
+            response = await (self.watch(function, call, instance_id) if watched else call)
             logger.debug("ended after %.1f ms", 1000 * (time.perf_counter() - began))
             return response
 

@@ -43,6 +43,15 @@ class StreamedCall:
         The function is given the request as it comes, and its response is sent as it is made. Of
         what fails before the first byte comes a 500; after it the connection is closed.
         """
+        try:
+            # The function has made no more than a beginning when it returns its stream.
+            await self._invoker.watch(self._function, self._stream(scope, receive, send))
+        except Exception as error:
+            self._log(error)
+            if not self._begun:
+                await self._refusal(error)(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         invocation_id = random_id()
         invocation = asyncio.create_task(self._invoke(Request(scope), invocation_id))
 
@@ -64,10 +73,6 @@ class StreamedCall:
 
         try:
             await self._application(_marked(scope, invocation_id), receive_some, send_on)
-        except Exception as error:
-            self._log(error)
-            if not self._begun:
-                await self._refusal(error)(scope, receive, send)
         finally:
             invocation.cancel()
             await asyncio.wait([invocation])
@@ -81,6 +86,7 @@ class StreamedCall:
                 TypedData(http=http),
                 trace_parent=http.headers.get("traceparent", ""),
                 invocation_id=invocation_id,
+                watched=False,
             )
         except Exception as error:
             fail(invocation_id, error)

@@ -1,8 +1,10 @@
 """HTTP functions that stream, through the FastAPI extension."""
 
 import asyncio
+import os
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -117,3 +119,38 @@ def hello(name: str) -> str:
 @app.route(route="exits")
 async def exits(req: Request) -> Response:
     raise SystemExit(3)
+
+
+@app.route(route="pid")
+async def pid(req: Request) -> JSONResponse:
+    return JSONResponse(os.getpid())
+
+
+@app.route(route="hangs")
+async def hangs(req: Request) -> Response:
+    await asyncio.Event().wait()
+    return Response()
+
+
+@app.route(route="hangs_on_a_thread")
+def hangs_on_a_thread(req: Request) -> str:
+    threading.Event().wait()
+    return ""
+
+
+@app.route(route="hanging_stream")
+async def hanging_stream(req: Request) -> StreamingResponse:
+    async def run() -> AsyncIterator[bytes]:
+        yield b"one"
+        await asyncio.Event().wait()
+
+    return StreamingResponse(run())
+
+
+@app.route(route="hanging_stream_on_a_thread")
+async def hanging_stream_on_a_thread(req: Request) -> StreamingResponse:
+    def run() -> Iterator[bytes]:
+        yield b"one"
+        threading.Event().wait()
+
+    return StreamingResponse(run())
