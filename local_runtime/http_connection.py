@@ -19,7 +19,6 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from local_runtime.outbox import HeldTransport, Outbox
-
 from local_runtime.unchunked import Unchunked
 
 MAX_HEADERS = 100
