@@ -186,6 +186,16 @@ starts("starts-twice", "starts_twice", start_two)
 starts("starts-calm", "starts_calm", start_one)
 
 
+@app.blob_trigger(arg_name="blob", path="started/{name}", connection=STORAGE)
+@app.durable_client_input(client_name="client")
+async def started(blob: func.InputStream, client: df.DurableOrchestrationClient) -> None:
+    text = blob.read().decode()
+    instance = await client.schedule_new_orchestration("flow", input=text)
+    see("started", {"name": blob.name, "text": text, "instance": instance})
+    if os.environ.get("HOLD"):
+        await asyncio.Event().wait()
+
+
 @app.orchestration_trigger(context_name="context")
 def flow(context: df.DurableOrchestrationContext):
     return context.get_input()
