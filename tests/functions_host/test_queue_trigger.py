@@ -167,6 +167,20 @@ def test_two_messages_with_one_text_start_two_orchestrations(storage_app, send):
     assert len({one["instances"][0] for one in seen}) == 2
 
 
+def test_a_start_after_the_function_has_returned_counts_for_no_other_message(
+    storage_app, send, azurite
+):
+    _, http = storage_app
+    send("late", "first")
+    until(lambda: is_empty(azurite, "late"))
+    send("late", "second")
+
+    first, again = http.get("/api/seen/late/2").json()
+    (started_late,) = http.get("/api/seen/started_late/1").json()
+
+    assert again == first != started_late
+
+
 def test_no_key_is_logged(storage_app):
     host, _ = storage_app
 

@@ -1,7 +1,14 @@
 """The server between a durable client and the scheduler: it passes everything on but a start."""
 
+import asyncio
+import gc
+import json
+import socket
+import threading
+
 import grpc
 import pytest
+from azure.durable_functions.client import SyncDurableFunctionsClient
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -82,6 +89,50 @@ async def test_an_id_of_another_event_is_refused_as_ever(guards):
     async with guards.lent("two") as address, client(address) as app:
         with pytest.raises(Exception, match="taken"):
             await app.schedule_new_orchestration("any", instance_id="taken")
+
+
+def sync_client(address: str) -> SyncDurableFunctionsClient:
+    """A client as the SDK makes it for functions that are no coroutines."""
+    config = {"taskHubName": "guarded", "rpcBaseUrl": address}
+    return SyncDurableFunctionsClient.get_cached(json.dumps(config))
+
+
+async def test_a_start_that_comes_late_counts_for_its_own_event(guards):
+    async with guards.lent("done") as address:
+        late = sync_client(address)
+    async with guards.lent("next") as address, client(address) as app:
+        start = late.schedule_new_orchestration
+        started_late = await asyncio.to_thread(start, "any", input=1)
+        first = await app.schedule_new_orchestration("any", input=1)
+    async with guards.lent("next") as address, client(address) as app:
+        assert await app.schedule_new_orchestration("any", input=1) == first
+    async with guards.lent("done") as address, client(address) as app:
+        assert await app.schedule_new_orchestration("any", input=1) == started_late
+    late.close()
+
+    assert first != started_late
+
+
+async def test_nothing_is_kept_for_events_that_are_done_with(guards):
+    for number in range(10):
+        async with guards.lent(f"event {number}") as address:
+            start = sync_client(address).schedule_new_orchestration
+            function = threading.Thread(target=start, args=("any",))
+            function.start()
+            await asyncio.to_thread(function.join)
+            del start
+    gc.collect()
+    async with guards.lent("last") as last:
+        pass
+
+    kept = [
+        each.rpcBaseUrl for each in gc.get_objects() if type(each) is SyncDurableFunctionsClient
+    ]
+    assert kept == []
+    for used in (address, last):
+        port = int(used.rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
 
 
 def request(instance_id: str, text: str = "1") -> pb.CreateInstanceRequest:

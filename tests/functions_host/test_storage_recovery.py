@@ -4,6 +4,8 @@ import base64
 import contextlib
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
+from azurite_gate import gate_before
 from host_process import APPS, WEBHOOK, running_host, storage
 
 from tests.azurite import running_azurite
@@ -43,6 +45,43 @@ def test_a_redelivered_message_starts_no_second_orchestration(scheduler, azurite
         assert len(set(first[queue]["instances"])) == count
         assert first[queue]["instances"] == second[queue]["instances"]
     assert len(found) == sum(queues.values())
+
+
+def write(azurite, name: str, text: str) -> None:
+    container = azurite.blobs().get_container_client("started")
+    with contextlib.suppress(ResourceExistsError):
+        container.create_container()
+    container.upload_blob(name, text.encode(), overwrite=True)
+
+
+@pytest.mark.crash
+def test_a_blob_without_a_receipt_starts_no_second_orchestration(scheduler, azurite):
+    write(azurite, "one", "first")
+    with gate_before(azurite, b"PUT /devstoreaccount1/azure-webjobs-hosts/blobreceipts/") as gate:
+        environ = storage(gate.account, "Blobs", HOLD="1")
+        with running_host(APP, scheduler, environ=environ) as (part, http):
+            (killed,) = http.get("/api/seen/started/1").json()
+            gate.wait_until_held()
+            part.kill()
+
+    with running_host(APP, scheduler, environ=storage(azurite, "Blobs")) as (_, http):
+        assert http.get("/api/seen/started/1").json() == [killed]
+        write(azurite, "two", "first")
+        http.get("/api/seen/started/2")
+        write(azurite, "one", "second")
+        http.get("/api/seen/started/3")
+        write(azurite, "one", "first")
+        seen = http.get("/api/seen/started/4").json()
+        found = {one["instanceId"] for one in http.get(f"{WEBHOOK}/instances").json()}
+
+    assert [(one["name"], one["text"]) for one in seen] == [
+        ("started/one", "first"),
+        ("started/two", "first"),
+        ("started/one", "second"),
+        ("started/one", "first"),
+    ]
+    assert len({one["instance"] for one in seen}) == 4
+    assert found == {one["instance"] for one in seen}
 
 
 def test_a_stopping_host_gives_its_message_to_the_next(scheduler, azurite):

@@ -13,7 +13,14 @@ import pytest
 from filelock import FileLock
 
 from local_runtime.clock import VirtualClock
+from local_runtime.functions_host.app.watchdog import FunctionTimedOut
+from local_runtime.functions_host.app.worker_messages import (
+    RetryContext,
+    RpcException,
+    RpcRetryOptions,
+)
 from local_runtime.functions_host.triggers.timer.listener import Timer, TimerListener
+from local_runtime.functions_host.triggers.timer.retries import RetryPolicy
 from local_runtime.functions_host.triggers.timer.schedule import parse_schedule
 from local_runtime.functions_host.triggers.timer.status import StatusFile
 
@@ -31,6 +38,7 @@ class Runs:
         self.open = asyncio.Event()
         self.open.set()
         self.known = True
+        self.failing = False
 
     @contextlib.asynccontextmanager
     async def host(self, schedule: str = EVERY_FIVE, grace: float = 5, **more) -> AsyncIterator:
@@ -60,10 +68,12 @@ class Runs:
         for _ in range(50):
             await asyncio.sleep(0)
 
-    async def _invoke(self, info: str) -> bool:
-        self.seen.put_nowait(json.loads(info))
+    async def _invoke(self, info: str, retry: RetryContext) -> RpcException | None:
+        self.seen.put_nowait(json.loads(info) | {"retry": retry})
         await self.open.wait()
-        return self.known
+        if not self.known:
+            raise FunctionTimedOut("tick")
+        return RpcException("boom") if self.failing else None
 
 
 @pytest.fixture
@@ -78,6 +88,7 @@ async def test_function_is_invoked_when_it_is_due_and_not_before(runs: Runs):
         await runs.advance(seconds=1)
 
         assert await runs.next() == {
+            "retry": RetryContext(),
             "Schedule": {"AdjustForDST": True},
             "ScheduleStatus": {
                 "Last": "0001-01-01T00:00:00",
@@ -222,6 +233,85 @@ async def test_run_that_took_too_long_comes_again_in_another_process(runs: Runs)
     runs.known = True
     async with runs.host():
         assert (await runs.next())["IsPastDue"] is True
+
+
+MINUTE = timedelta(minutes=1)
+
+
+async def test_failed_run_is_retried_before_the_next_is_due(runs: Runs):
+    runs.failing = True
+    async with runs.host(retries=RetryPolicy(2, MINUTE, MINUTE)):
+        await runs.advance(minutes=3)
+        first = await runs.next()
+        await runs.advance(seconds=59)
+        assert runs.seen.empty()
+        await runs.advance(seconds=1)
+        second = await runs.next()
+        await runs.advance(minutes=1)
+        third = await runs.next()
+        await runs.advance(minutes=2)
+        assert runs.seen.empty(), "no more retries"
+        await runs.advance(minutes=1)
+        anew = await runs.next()
+
+    boom = RpcException("boom")
+    assert [one["retry"] for one in (first, second, third, anew)] == [
+        RetryContext(0, 2),
+        RetryContext(1, 2, boom),
+        RetryContext(2, 2, boom),
+        RetryContext(0, 2),
+    ]
+    for one in (second, third):
+        assert one["ScheduleStatus"] == first["ScheduleStatus"]
+
+
+async def test_retry_that_succeeds_is_the_last(runs: Runs):
+    runs.failing = True
+    async with runs.host(retries=RetryPolicy(-1, MINUTE, MINUTE)):
+        await runs.advance(minutes=3)
+        for _ in range(10):
+            await runs.next()
+            await runs.advance(minutes=1)
+        runs.failing = False
+        await runs.next()
+        await runs.advance(minutes=1)
+        assert (await runs.next())["retry"].retry_count == 11
+        # What was due meanwhile is one run.
+        assert (await runs.next())["retry"] == RetryContext(0, -1)
+        await runs.settle()
+        assert runs.seen.empty()
+
+
+async def test_stop_waits_for_no_retry_and_the_run_comes_again(runs: Runs):
+    runs.failing = True
+    retries = RetryPolicy(5, timedelta(days=1), timedelta(days=1))
+    async with runs.host(grace=3600, retries=retries):
+        await runs.advance(minutes=3)
+        await runs.next()
+        await runs.settle()
+    await runs.clock.advance(timedelta(seconds=1))
+    async with runs.host():
+        assert (await runs.next())["IsPastDue"] is True
+
+
+def exponential(shortest: int, longest: int) -> RetryPolicy:
+    return RetryPolicy.of(
+        RpcRetryOptions(
+            -1,
+            "exponential_backoff",
+            minimum_interval=timedelta(seconds=shortest),
+            maximum_interval=timedelta(seconds=longest),
+        )
+    )
+
+
+def test_pauses_grow_up_to_the_longest():
+    pauses = [exponential(10, 100).pause(retry).total_seconds() for retry in range(1, 7)]
+
+    for pause, expected in zip(pauses, (10, 20, 30, 50, 90, 100), strict=True):
+        assert abs(pause - expected) <= (expected - 10) / 5
+    assert exponential(1, 2**31 - 1).pause(10**6) == timedelta(seconds=2**31 - 1)
+    assert exponential(0, 2**31 - 1).pause(10**6) == timedelta()
 
 
 async def test_timer_goes_on_when_its_state_cannot_be_stored(runs: Runs, caplog):

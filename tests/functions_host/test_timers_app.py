@@ -70,14 +70,47 @@ def test_timer_that_fails_is_logged_with_its_trace_and_goes_on(timers):
     part.wait_for_log('raise RuntimeError("failed on purpose")')
 
 
+def test_failing_timer_is_retried_as_often_as_its_policy_says(timers):
+    part, http = timers
+
+    runs = http.get("/api/runs/never_works/3").json()
+    part.wait_for_log("timer never_works runs next at")
+
+    assert [(run["retry"], run["most"]) for run in runs] == [(0, 2), (1, 2), (2, 2)]
+    assert [run["error"] for run in runs] == ["", *["ValueError: no luck"] * 2]
+    assert len({run["invocation"] for run in runs}) == 3
+    assert http.get("/api/runs/never_works/3").json() == runs
+
+
+def test_retries_wait_longer_and_longer_and_end_with_a_success(timers):
+    part, http = timers
+
+    runs = http.get("/api/runs/works_at_last/3").json()
+    part.wait_for_log("timer works_at_last runs next at")
+
+    assert [(run["retry"], run["most"]) for run in runs] == [(0, -1), (1, -1), (2, -1)]
+    part.wait_for_log("timer works_at_last runs again in 0:00:01 (retry 1)")
+    part.wait_for_log("(retry 2)")
+    assert len(http.get("/api/runs/works_at_last/3").json()) == 3
+
+
+def test_retry_policy_of_another_trigger_has_no_effect(timers):
+    _, http = timers
+
+    assert http.get("/api/odd").status_code == 500
+    assert len(http.get("/api/runs/not_a_timer/1").json()) == 1
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "timer function 'malformed' does not run: '25' is no value of the field 'hour'",
         "timer function 'unset' does not run: its schedule is '%NOT_SET%', and that setting is not",
+        "timer function 'odd_policy' does not run: its retry strategy 'now_and_then' is not",
+        "the retry policy of function 'not_a_timer' has no effect: its trigger is of type httpTrig",
     ],
 )
-def test_timer_whose_schedule_makes_no_sense_is_named_and_the_rest_runs(timers, line):
+def test_what_makes_no_sense_is_named_and_the_rest_runs(timers, line):
     part, _ = timers
 
     part.wait_for_log(line)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from local_runtime.errors import StartupError
-from local_runtime.functions_host.app.worker_messages import RpcFunctionMetadata
+from local_runtime.functions_host.app.worker_messages import RpcFunctionMetadata, RpcRetryOptions
 from local_runtime.functions_host.storage.binding_check import storage_problem
 
 ORCHESTRATION, ACTIVITY, ENTITY = "orchestrationTrigger", "activityTrigger", "entityTrigger"
@@ -67,6 +67,8 @@ class Function:
     others: tuple[Binding, ...]
     entry_point: str = ""
     """The name of the Python function."""
+    retry_options: RpcRetryOptions | None = None
+    """Its retry policy, which only a timer function can have."""
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
@@ -121,8 +123,26 @@ class Function:
                 f"function {metadata.name!r} has {len(triggers)} triggers; give it exactly one."
             )
         others = tuple(binding for binding in bindings if binding is not triggers[0])
-        entry_point = metadata.entry_point
-        return cls(metadata.name, metadata.function_id, triggers[0], others, entry_point)
+        return cls(
+            metadata.name,
+            metadata.function_id,
+            triggers[0],
+            others,
+            metadata.entry_point,
+            _retry_options(metadata, triggers[0].type),
+        )
+
+
+def _retry_options(metadata: RpcFunctionMetadata, trigger: str) -> RpcRetryOptions | None:
+    if metadata.retry_options is not None and trigger != TIMER:
+        logger.warning(
+            "the retry policy of function %r has no effect: its trigger is of type %s, and only "
+            "timer functions are retried by such a policy; here and on Azure",
+            metadata.name,
+            trigger,
+        )
+        return None
+    return metadata.retry_options
 
 
 class FunctionIndex:

@@ -20,6 +20,7 @@ from local_runtime.functions_host.app.worker_messages import (
     InvocationRequest,
     InvocationResponse,
     ParameterBinding,
+    RetryContext,
     RpcException,
     RpcTraceContext,
     StatusResult,
@@ -30,6 +31,7 @@ from local_runtime.functions_host.app.worker_messages import (
 from local_runtime.functions_host.ids import IdSource
 
 _NO_TRACE = RpcTraceContext()
+_NO_RETRIES = RetryContext()
 _PROPERTIES = {"protos": worker_messages}
 
 logger = logging.getLogger("local_runtime.host")
@@ -145,6 +147,7 @@ class Invoker:
         event: str | None = None,
         invocation_id: str | None = None,
         watched: bool = True,
+        retry: RetryContext = _NO_RETRIES,
     ) -> Returned:
         """Call `function` with the value of its trigger; its other inputs are filled in here.
 
@@ -161,6 +164,7 @@ class Invoker:
                 what was started for it then is not started once more.
             invocation_id: The invocation's id, for whoever must know it before; else one is made.
             watched: Whether it may take too long; False for a part of what `watch` is given.
+            retry: How often the call has been tried before, and what became of it.
 
         Raises:
             FunctionFailed: The function raised, or gave back what cannot be sent.
@@ -173,6 +177,7 @@ class Invoker:
             input_data=[],
             trigger_metadata=known,
             trace_context=RpcTraceContext(trace_parent) if trace_parent else _NO_TRACE,
+            retry_context=retry,
         )
         if event is not None and any(one.type == DURABLE_CLIENT for one in function.others):
             async with self._start_guards.lent(f"{function.name} {event}") as scheduler_url:

@@ -7,6 +7,7 @@ made for every call has slots in the place of being frozen, which takes a third 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, ClassVar
 
 
@@ -63,13 +64,13 @@ class BindingInfo:
 
 @dataclass(frozen=True)
 class RpcRetryOptions:
-    """A function's own retry policy; it concerns triggers that this host does not serve."""
+    """A function's own retry policy."""
 
     max_retry_count: int = 0
     retry_strategy: str = ""
-    delay_interval: object = None
-    minimum_interval: object = None
-    maximum_interval: object = None
+    delay_interval: timedelta = timedelta()
+    minimum_interval: timedelta = timedelta()
+    maximum_interval: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class RpcTraceContext:
 
 @dataclass(frozen=True)
 class RetryContext:
-    """How often the host has retried this invocation: never."""
+    """How often the host has retried this invocation, and why."""
 
     retry_count: int = 0
     max_retry_count: int = 0

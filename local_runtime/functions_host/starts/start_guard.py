@@ -6,12 +6,15 @@ Everything passes as it is, but for starts: see event_starts.py.
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
+from azure.durable_functions.client import SyncDurableFunctionsClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.functions_host.starts.event_starts import EventStarts
+from local_runtime.functions_host.starts.sync_clients import forget_sync_clients
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
@@ -32,7 +35,11 @@ type _Stream = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 
 class StartGuards:
-    """Servers of this kind, each lent to one invocation at a time and then used again.
+    """Servers of this kind, one for each invocation, at an address that no other has.
+
+    A function may leave a thread running that starts something after the function has returned. It
+    does so at the address it knows, which must not belong to the next event by then. So a server
+    goes on until nobody has a client of it any more.
 
     Args:
         channel: The way to the scheduler.
@@ -40,18 +47,22 @@ class StartGuards:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
-        self._free: list[_Guard] = []
-        self._all: list[_Guard] = []
+        self._lent: set[_Guard] = set()
+        self._left: dict[_Guard, WeakSet[SyncDurableFunctionsClient]] = {}
 
     @asynccontextmanager
     async def lent(self, event: str) -> AsyncGenerator[str]:
         """Give the address of a scheduler to an invocation that is for `event`."""
-        guard = self._free.pop() if self._free else await self._another()
-        guard.starts = EventStarts(event)
+        guard = _Guard(self._channel, EventStarts(event))
+        await guard.start()
+        self._lent.add(guard)
         try:
             yield guard.address
         finally:
-            self._free.append(guard)
+            self._lent.discard(guard)
+            # Of a coroutine the SDK closes the client.
+            self._left[guard] = forget_sync_clients(guard.address)
+            await self._stop_unused()
 
     async def __aenter__(self) -> Self:
         """Servers are started when they are needed."""
@@ -59,23 +70,25 @@ class StartGuards:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop the servers."""
-        for guard in self._all:
+        for guard in (*self._lent, *self._left):
             await guard.stop()
 
-    async def _another(self) -> "_Guard":
-        guard = _Guard(self._channel)
-        self._all.append(guard)
-        await guard.start()
-        return guard
+    async def _stop_unused(self) -> None:
+        unused = [guard for guard, clients in self._left.items() if not clients]
+        # At once, for other invocations end meanwhile.
+        for guard in unused:
+            del self._left[guard]
+        for guard in unused:
+            await guard.stop()
 
 
 class _Guard(grpc.GenericRpcHandler):
     """One server."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, starts: EventStarts) -> None:
         self.address = ""
-        self.starts = EventStarts("")
         self._channel = channel
+        self._starts = starts
         self._server = grpc.aio.server(options=_OPTIONS)
 
     async def start(self) -> None:
@@ -113,12 +126,12 @@ class _Guard(grpc.GenericRpcHandler):
 
     async def _start(self, content: bytes, context: _Context) -> bytes:
         request = pb.CreateInstanceRequest.FromString(content)
-        self.starts.prepare(request)
+        self._starts.prepare(request)
         # Asked first, not only when the id is refused: the app's own policy may let a start
         # replace an instance that is finished, and it would run a second time.
         asked = pb.GetInstanceRequest(instanceId=request.instanceId).SerializeToString()
         found = pb.GetInstanceResponse.FromString(await self._call(_GET, asked, context))
-        if found.exists and self.starts.is_ours(found.orchestrationState):
+        if found.exists and self._starts.is_ours(found.orchestrationState):
             return pb.CreateInstanceResponse(instanceId=request.instanceId).SerializeToString()
         return await self._call(_START, request.SerializeToString(), context)
 

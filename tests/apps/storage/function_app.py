@@ -186,6 +186,43 @@ starts("starts-twice", "starts_twice", start_two)
 starts("starts-calm", "starts_calm", start_one)
 
 
+_may_start = threading.Event()
+_left_running: list[threading.Thread] = []
+
+
+@app.queue_trigger(arg_name="msg", queue_name="late", connection=STORAGE)
+@app.durable_client_input(client_name="client")
+def late(msg: func.QueueMessage, client) -> None:
+    """Leaves a thread behind that starts an orchestration while the next message is handled."""
+
+    def start() -> str:
+        return client.schedule_new_orchestration("flow", input="same")
+
+    def start_late() -> None:
+        _may_start.wait()
+        see("started_late", start())
+
+    if msg.get_body() == b"first":
+        _left_running.append(threading.Thread(target=start_late))
+        _left_running[0].start()
+        return
+    _may_start.set()
+    _left_running[0].join()
+    see("late", start())
+    if msg.dequeue_count == 1:
+        raise ValueError("once more")
+
+
+@app.blob_trigger(arg_name="blob", path="started/{name}", connection=STORAGE)
+@app.durable_client_input(client_name="client")
+async def started(blob: func.InputStream, client: df.DurableOrchestrationClient) -> None:
+    text = blob.read().decode()
+    instance = await client.schedule_new_orchestration("flow", input=text)
+    see("started", {"name": blob.name, "text": text, "instance": instance})
+    if os.environ.get("HOLD"):
+        await asyncio.Event().wait()
+
+
 @app.orchestration_trigger(context_name="context")
 def flow(context: df.DurableOrchestrationContext):
     return context.get_input()

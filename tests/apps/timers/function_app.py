@@ -71,3 +71,59 @@ async def runs(req: func.HttpRequest) -> str:
     async with _more:
         await _more.wait_for(lambda: len(found()) >= count)
     return json.dumps(found())
+
+
+# A DFApp has no `retry`; a blueprint of the plain library has.
+retried = func.Blueprint()
+
+
+async def note_retry(name: str, context: func.Context) -> None:
+    retry = context.retry_context
+    async with _more:
+        _runs.append(
+            {
+                "name": name,
+                "retry": retry.retry_count,
+                "most": retry.max_retry_count,
+                "error": retry.rpc_exception.message,
+                "invocation": context.invocation_id,
+            }
+        )
+        _more.notify_all()
+
+
+@retried.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *", run_on_startup=True)
+@retried.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:00:00")
+async def never_works(timer: func.TimerRequest, context: func.Context) -> None:
+    await note_retry("never_works", context)
+    raise ValueError("no luck")
+
+
+@retried.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *", run_on_startup=True)
+@retried.retry(
+    strategy="exponential_backoff",
+    max_retry_count="-1",
+    minimum_interval="00:00:01",
+    maximum_interval="00:00:02",
+)
+async def works_at_last(timer: func.TimerRequest, context: func.Context) -> None:
+    await note_retry("works_at_last", context)
+    if context.retry_context.retry_count < 2:
+        raise ValueError("not yet")
+
+
+@retried.timer_trigger(arg_name="timer", schedule="* * * * * *")
+@retried.retry(strategy="now_and_then", max_retry_count="1")
+def odd_policy(timer: func.TimerRequest) -> None:
+    logging.info("never called")
+
+
+@retried.route(route="odd")
+@retried.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:01")
+async def not_a_timer(req: func.HttpRequest) -> str:
+    async with _more:
+        _runs.append({"name": "not_a_timer"})
+    raise ValueError("once")
+
+
+app.register_functions(retried)

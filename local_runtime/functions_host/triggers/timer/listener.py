@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from filelock import FileLock, Timeout
 
 from local_runtime.clock import Clock
+from local_runtime.functions_host.app.watchdog import FunctionTimedOut
+from local_runtime.functions_host.app.worker_messages import RetryContext, RpcException
+from local_runtime.functions_host.triggers.timer.retries import FOR_EVER, NO_RETRIES, RetryPolicy
 from local_runtime.functions_host.triggers.timer.schedule import Schedule
 from local_runtime.functions_host.triggers.timer.status import (
     StatusFile,
@@ -21,10 +24,10 @@ _LOCK_PAUSE = timedelta(seconds=2)
 
 logger = logging.getLogger("local_runtime.host")
 
-Invoke = Callable[[str], Awaitable[bool]]
-"""Invokes the function with the JSON of its timer, and deals with whatever it raises.
+Invoke = Callable[[str, RetryContext], Awaitable[RpcException | None]]
+"""Invokes the function with the JSON of its timer, and returns what it raised, if anything.
 
-False if nothing is known of the run because this process is being replaced.
+It raises FunctionTimedOut if nothing is known of the run because this process is being replaced.
 """
 
 
@@ -37,6 +40,7 @@ class Timer:
     use_monitor: bool = True
     """Whether its state is kept, so that a run that was missed is made up for."""
     run_on_startup: bool = False
+    retries: RetryPolicy = NO_RETRIES
 
 
 class TimerListener:
@@ -116,7 +120,7 @@ class TimerListener:
         try:
             shown = status if monitored else None
             info = timer_info(self._timer.schedule, shown, past_due=past_due)
-            if not await self._invoke(info):
+            if not await self._run_to_its_end(info):
                 self._stopping = True
                 return status
             after = status.after_run(self._timer.schedule, began)
@@ -126,6 +130,37 @@ class TimerListener:
             return after
         finally:
             self._idle.set()
+
+    async def _run_to_its_end(self, info: str) -> bool:
+        """Run it until no retry is left for it; False if its end is not known or not reached."""
+        policy = self._timer.retries
+        tried = RetryContext(0, policy.most)
+        while True:
+            try:
+                error = await self._invoke(info, tried)
+            except FunctionTimedOut:
+                return False
+            if error is None or not policy.allows(tried.retry_count + 1):
+                return True
+            tried = RetryContext(tried.retry_count + 1, policy.most, error)
+            if not await self._pause_before(tried):
+                return False
+
+    async def _pause_before(self, retry: RetryContext) -> bool:
+        """Wait until it is time; False if the timer is to stop instead."""
+        pause = self._timer.retries.pause(retry.retry_count)
+        logger.info(
+            "timer %s runs again in %s (retry %d%s)",
+            self._timer.name,
+            pause,
+            retry.retry_count,
+            "" if retry.max_retry_count == FOR_EVER else f" of {retry.max_retry_count}",
+        )
+        # Nothing runs meanwhile that a stop would have to wait for.
+        self._idle.set()
+        await self._clock.sleep_until(self._clock.now() + pause)
+        self._idle.clear()
+        return not self._stopping
 
     def _store(self, status: TimerStatus) -> None:
         try:

@@ -15,9 +15,14 @@ from local_runtime.errors import StartupError
 from local_runtime.functions_host.app.function_index import TIMER, Function
 from local_runtime.functions_host.app.invocation import FunctionFailed, Invoker
 from local_runtime.functions_host.app.watchdog import FunctionTimedOut
-from local_runtime.functions_host.app.worker_messages import TypedData
+from local_runtime.functions_host.app.worker_messages import (
+    RetryContext,
+    RpcException,
+    TypedData,
+)
 from local_runtime.functions_host.triggers.timer.listener import Invoke, Timer, TimerListener
 from local_runtime.functions_host.triggers.timer.ncrontab import ScheduleError
+from local_runtime.functions_host.triggers.timer.retries import RetryPolicy
 from local_runtime.functions_host.triggers.timer.schedule import parse_schedule
 from local_runtime.functions_host.triggers.timer.status import StatusFile
 from local_runtime.functions_host.triggers.timer.time_zone import time_zone
@@ -88,24 +93,27 @@ def _timer(function: Function, environ: Mapping[str, str], zone: tzinfo) -> Time
         parse_schedule(text, zone),
         use_monitor=settings.get("useMonitor") is not False,
         run_on_startup=settings.get("runOnStartup") is True,
+        retries=RetryPolicy.of(function.retry_options),
     )
 
 
 def _invoke(function: Function, host: TimerHost) -> Invoke:
-    async def invoke(timer_info: str) -> bool:
+    async def invoke(timer_info: str, retry: RetryContext) -> RpcException | None:
         # In a task of its own: what it logs belongs to the run, what comes after it does not.
-        return await asyncio.create_task(run(timer_info))
+        return await asyncio.create_task(run(timer_info, retry))
 
-    async def run(timer_info: str) -> bool:
+    async def run(timer_info: str, retry: RetryContext) -> RpcException | None:
         try:
-            await host.invoker.invoke(function, TypedData(json=timer_info))
+            await host.invoker.invoke(function, TypedData(json=timer_info), retry=retry)
         except FunctionFailed as failed:
             logger.error("timer %s failed: %s\n%s", function.name, failed.text, failed.stack_trace)
+            return RpcException(failed.text, failed.stack_trace)
         except FunctionTimedOut:
-            return False
-        except Exception:
+            raise
+        except Exception as error:
             # Whatever it was, the timer goes on.
             logger.exception("timer %s could not be run", function.name)
-        return True
+            return RpcException(f"{type(error).__name__}: {error}")
+        return None
 
     return invoke
