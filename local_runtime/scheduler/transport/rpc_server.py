@@ -84,7 +84,8 @@ class Call:
             elif self._drained is not None and not self._drained.done():
                 self._drained.set_result(None)
 
-        flags = _MORE_COMES if self._outgoing else _NONE
+        # Never with the initial metadata, which would wait too, and is not done before it is out.
+        flags = _MORE_COMES if self._outgoing and not self._is_fresh else _NONE
         self._start(cygrpc.SendMessageOperation(data, flags), then=sent)
 
     def _start(self, *operations: Any, then: Callable[[Any], None] | None = None) -> None:
