@@ -8,7 +8,7 @@ from local_runtime.clock import Clock, SystemClock
 from local_runtime.dashboard.clock_routes import MovableTime
 from local_runtime.dashboard.hub_reader import HubReader
 from local_runtime.dashboard.pages import Pages
-from local_runtime.http_server import listen, serving
+from local_runtime.http_server.server import listen, serving
 from local_runtime.scheduler.client import SchedulerClient
 
 

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local_runtime.clock import Clock, SystemClock
-from local_runtime.http_connection import Connection
-from local_runtime.http_server import listen, serving
+from local_runtime.http_server.connection import Connection
+from local_runtime.http_server.server import listen, serving
 from local_runtime.offline_model.chat_request import ChatRequest, InvalidRequest
 from local_runtime.offline_model.faults import FaultPlan, parse_faults
 from local_runtime.offline_model.replies import placeholder, reply_to

@@ -20,8 +20,8 @@ from local_runtime.functions_host.web.rpc_request import to_rpc
 from local_runtime.functions_host.web.rpc_response import UnusableResponse, to_response
 from local_runtime.functions_host.web.streamed_call import StreamedCall
 from local_runtime.functions_host.web.throttle import Throttle, TooManyRequests
+from local_runtime.http_server.whole_reply import WholeReply
 from local_runtime.settings import HttpSettings
-from local_runtime.whole_reply import WholeReply
 
 # What the worker library says of a function that returned nothing.
 _NOTHING_RETURNED = (

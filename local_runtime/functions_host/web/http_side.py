@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 from local_runtime.functions_host.web.front_door import FrontDoor, Gate
-from local_runtime.http_server import serving
+from local_runtime.http_server.server import serving
 from local_runtime.listening import adopt, listen, port_of
 
 _REQUEST_GRACE_SECONDS = 3

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import cast
 
 from local_runtime.functions_host.app.worker_messages import RpcHttp, RpcHttpCookie, TypedData
-from local_runtime.whole_reply import WholeReply
+from local_runtime.http_server.whole_reply import WholeReply
 
 # The server writes these as the body and the connection need them.
 _OF_THE_SERVER = ("connection", "content-length", "transfer-encoding")

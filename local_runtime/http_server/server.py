@@ -10,7 +10,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local_runtime.http_connection import Connection, State
+from local_runtime.http_server.connection import Connection, State
 from local_runtime.listening import listen as listen
 
 _CHECK_SECONDS = 1.0

@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from local_runtime.outbox import HeldTransport, Outbox
-from local_runtime.unchunked import Unchunked
+from local_runtime.http_server.outbox import HeldTransport, Outbox
+from local_runtime.http_server.unchunked import Unchunked
 
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 32 * 1024

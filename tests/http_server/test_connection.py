@@ -5,9 +5,9 @@ import contextlib
 
 import pytest
 
-from local_runtime import http_connection
-from local_runtime.http_server import listen, serving
-from local_runtime.whole_reply import WholeReply
+from local_runtime.http_server import connection
+from local_runtime.http_server.server import listen, serving
+from local_runtime.http_server.whole_reply import WholeReply
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -258,10 +258,10 @@ async def everything(port: int, request: bytes) -> bytes:
 
 @pytest.fixture
 def impatient(monkeypatch) -> None:
-    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(http_connection, "BODY_GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(http_connection, "UNREAD_SECONDS", 0.5)
-    monkeypatch.setattr(http_connection, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "BODY_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import logging
 import httpx
 import pytest
 
-from local_runtime.http_server import listen, serving
+from local_runtime.http_server.server import listen, serving
 
 
 @pytest.fixture

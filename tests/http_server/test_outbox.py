@@ -5,9 +5,9 @@ import contextlib
 
 import pytest
 
-from local_runtime.http_server import listen, serving
-from local_runtime.outbox import HeldTransport, Outbox
-from local_runtime.whole_reply import WholeReply
+from local_runtime.http_server.outbox import HeldTransport, Outbox
+from local_runtime.http_server.server import listen, serving
+from local_runtime.http_server.whole_reply import WholeReply
 
 LARGE = 3_000_000
 
