@@ -33,7 +33,12 @@ async def run_host(plan: HostPlan, port: int, *, watch: bool) -> None:
         AppSettings.load(plan.app_dir, os.environ)
         return host_parts(plan, listener)
 
-    async with Supervisor() as supervisor:
+    async with Supervisor() as supervisor, contextlib.AsyncExitStack() as watched:
+        begin = None
+        if watch:
+            from local_runtime.processes.app_watch import watching
+
+            begin = await watched.enter_async_context(watching(plan.app_dir, plan.data))
         hosts = HostGroup(listener, parts)
         supervisor.keep(hosts)
         try:
@@ -41,12 +46,9 @@ async def run_host(plan: HostPlan, port: int, *, watch: bool) -> None:
         except Interrupted:
             logger.info("stopping before everything was started")
             return
+        if begin is not None:
+            begin(hosts)
         logger.info("functions at http://localhost:%d; stop with Ctrl-C", port_of(listener))
-        async with contextlib.AsyncExitStack() as watched:
-            if watch:
-                from local_runtime.processes.app_watch import watching
-
-                await watched.enter_async_context(watching(hosts, plan.app_dir, plan.data))
-            await interruption.wait()
-            logger.info("stopping")
+        await interruption.wait()
+        logger.info("stopping")
     logger.info("stopped")

@@ -19,18 +19,20 @@ async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
         StartupError: A part cannot start; none is left running.
     """
     interruption = Interruption()
-    async with Supervisor() as supervisor:
+    async with Supervisor() as supervisor, contextlib.AsyncExitStack() as watch:
+        begin = None
+        if plan.watch:
+            from local_runtime.processes.app_watch import watching
+
+            begin = await watch.enter_async_context(watching(plan.app_dir, plan.data))
         try:
             running = await interruption.unless(start_runtime(supervisor, plan))
         except Interrupted:
             logger.info("stopping before everything was started")
             return
+        if begin is not None:
+            begin(running.hosts)
         show(banner(running))
-        async with contextlib.AsyncExitStack() as watch:
-            if plan.watch:
-                from local_runtime.processes.app_watch import watching
-
-                await watch.enter_async_context(watching(running.hosts, plan.app_dir, plan.data))
-            await interruption.wait()
-            logger.info("stopping")
+        await interruption.wait()
+        logger.info("stopping")
     logger.info("stopped")

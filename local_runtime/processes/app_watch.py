@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
 from watchfiles import Change, DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType]
@@ -50,35 +50,40 @@ class AppFiles(DefaultFilter):
 
 
 @contextlib.asynccontextmanager
-async def watching(hosts: HostGroup, app_dir: Path, data: Path | None) -> AsyncGenerator[None]:
-    """Watch the app's folder inside the `async with`.
+async def watching(app_dir: Path, data: Path | None) -> AsyncGenerator[Callable[[HostGroup], None]]:
+    """Watch the app's folder inside the `async with`, from its beginning.
+
+    It gives what is to be called with the processes to replace once they have started: whatever
+    has changed by then may have come too late for them, and they are replaced at once.
 
     Args:
-        hosts: The processes to replace.
         app_dir: The app's folder.
         data: A folder to leave out, if it is inside.
     """
+    hosts: asyncio.Future[HostGroup] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(_watch(hosts, app_dir, AppFiles(app_dir, data)))
+    await asyncio.sleep(0)  # in which the system is told what to watch
     try:
-        yield
+        yield hosts.set_result
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
 
-async def _watch(hosts: HostGroup, app_dir: Path, files: AppFiles) -> None:
+async def _watch(hosts: asyncio.Future[HostGroup], app_dir: Path, files: AppFiles) -> None:
     loading: asyncio.Task[None] | None = None
     try:
         async for changes in awatch(
             app_dir, watch_filter=files, debounce=_LONGEST_BURST_MS, step=_QUIET_MS
         ):
+            group = await hosts
             if loading is not None:
                 # Files have changed again before the app was loaded, if it ever would have been.
                 loading.cancel()
                 await asyncio.wait([loading])
             logger.info("%s: loading the app again", _shown(app_dir, changes))
-            loading = asyncio.create_task(_load(hosts))
+            loading = asyncio.create_task(_load(group))
     except OSError as error:
         logger.error("the app's files are not watched any more: %s", error)
     finally:
