@@ -16,6 +16,8 @@ from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThat
 from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
 
+_COMPLETED, _FAILED = "subOrchestrationInstanceCompleted", "subOrchestrationInstanceFailed"
+
 
 def begin(
     tx: Transaction, instance_id: str, reason: str | None, parent_execution_id: str | None = None
@@ -69,14 +71,32 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
     for timer in decision.timers:
         messages.send(tx, timer)
     faults.reach("rewind.half")
+    # What came during the rewind comes after the bare turn, in which the orchestrator replays.
+    meanwhile = _taken_out(tx, instance_id)
+    completed = [event for event in meanwhile if event.HasField(_COMPLETED)]
+    done = {event.subOrchestrationInstanceCompleted.taskScheduledId for event in completed}
     for task_id, created in decision.children.items():
-        _take_up_child(tx, kept, task_id, created, decision.reason)
-    # First the bare turn, in which the orchestrator replays; then what came during the rewind.
-    meanwhile = messages.queue(tx.connection, instance_id)
-    messages.remove(tx, [position for position, _ in meanwhile])
+        if task_id not in done:
+            _take_up_child(tx, kept, task_id, created, decision.reason)
+    refused = _taken_out(tx, instance_id)
     messages.put(tx, instance_id, events.orchestrator_started(tx.now))
-    for _, event in meanwhile:
-        messages.put(tx, instance_id, pb.HistoryEvent.FromString(event))
+    for event in meanwhile:
+        # A child that failed during the rewind goes on as well, and tells of its end then.
+        goes_on = (
+            event.HasField(_FAILED)
+            and event.subOrchestrationInstanceFailed.taskScheduledId in decision.children
+        )
+        if not goes_on:
+            messages.put(tx, instance_id, event)
+    for event in refused:
+        messages.put(tx, instance_id, event)
+
+
+def _taken_out(tx: Transaction, instance_id: str) -> list[pb.HistoryEvent]:
+    """Empty an inbox, and return what was in it."""
+    queued = messages.queue(tx.connection, instance_id)
+    messages.remove(tx, [position for position, _ in queued])
+    return [pb.HistoryEvent.FromString(event) for _, event in queued]
 
 
 def _take_up_child(
