@@ -63,3 +63,46 @@ async def test_a_child_reports_to_the_run_of_its_parent_that_was_rewound_last(
     await worker.answer_turn(await worker.next(), Actions.complete())
     told = answers(list((await worker.next()).orchestratorRequest.newEvents), COMPLETED)
     assert [done.taskScheduledId for done in told] == [1]
+
+
+async def rewound_while_the_child_ends(
+    hub: Hub, worker: Worker, end: pb.OrchestratorAction
+) -> None:
+    """An instance `wf` fails beside its child `c`, which ends after the rewind has begun."""
+    await hub.start()
+    await worker.answer_turn(await worker.next(), Actions.child(1, child_id="c"))
+    child = await worker.next()
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="go"))
+    await worker.answer_turn(await worker.next(), Actions.fail(FAILURE))
+    await hub.call("RewindInstance", REWIND)
+    rewinding = await worker.next()
+    await worker.answer_turn(child, end)
+    await clean(worker, rewinding)
+
+
+async def test_a_child_that_fails_during_the_rewind_goes_on_and_is_told_of_once(
+    hub: Hub, worker: Worker
+) -> None:
+    await rewound_while_the_child_ends(hub, worker, Actions.fail(FAILURE))
+    items = await both(worker)
+    await worker.answer_turn(items["wf"])
+    await clean(worker, items["c"])
+    await worker.answer_turn(await worker.next(), Actions.complete())
+    last = await worker.next()
+    assert last.orchestratorRequest.instanceId == "wf"
+    await worker.answer_turn(last, Actions.complete())
+    history = await hub.history()
+    assert [done.taskScheduledId for done in answers(history, COMPLETED)] == [1]
+    assert not answers(history, "subOrchestrationInstanceFailed")
+
+
+async def test_a_child_that_completes_during_the_rewind_does_not_run_again(
+    hub: Hub, worker: Worker
+) -> None:
+    await rewound_while_the_child_ends(hub, worker, Actions.complete())
+    item = await worker.next()
+    told = answers(list(item.orchestratorRequest.newEvents), COMPLETED)
+    assert [done.taskScheduledId for done in told] == [1]
+    await worker.answer_turn(item, Actions.complete())
+    started = await hub.call("GetInstance", pb.GetInstanceRequest(instanceId="c"))
+    assert started.orchestrationState.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
