@@ -200,3 +200,19 @@ def test_killed_process_of_a_changed_app_comes_back_with_it(watched):
     os.kill(watched.service.first_host(), 9)
     watched.service.wait_for_log("the Functions host runs again", times=before + 1)
     assert watched.version().startswith("last")
+
+
+CHANGES_WHILE_IT_LOADS = """
+from pathlib import Path
+own = Path(__file__).with_name("other.py")
+if not own.exists():
+    own.write_text("x = 1")
+"""
+
+
+def test_change_while_the_app_is_loaded_for_the_first_time_is_seen(tmp_path):
+    (tmp_path / "function_app.py").write_text(APP + CHANGES_WHILE_IT_LOADS)
+    env = {**NO_MODEL, "SIGNS": str(tmp_path)}
+    with runtime(tmp_path / ".local", tmp_path, env=env, options=["--watch"]) as service:
+        service.wait_for_log("other.py changed: loading the app again")
+        service.wait_for_log("the changed app has taken over")
