@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,18 +14,11 @@ import httpx
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.client import SchedulerClient
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 WEBHOOK = "/runtime/webhooks/durabletask"
 MODEL_SETTINGS = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "OPENAI_MODEL")
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [found.getsockname()[1] for found in sockets]
 
 
 class Runtime:
@@ -34,7 +26,7 @@ class Runtime:
 
     def __init__(self, data: Path, settings: dict[str, str]) -> None:
         self.data = data
-        self.http_port, self.grpc_port, self.dashboard_port = free_ports(3)
+        self.http_port, self.grpc_port, self.dashboard_port = (free_port() for _ in range(3))
         self.base_url = f"http://127.0.0.1:{self.http_port}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if name not in MODEL_SETTINGS},

@@ -1,7 +1,6 @@
 """Fixtures: one scheduler and one host with the app of samples, shared by all tests here."""
 
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -66,14 +65,3 @@ def run(host):
         return finished(host, started)
 
     return run
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """Returns a port that was free a moment ago, for what must be known before it is taken."""
-
-    def free_port() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            return taken.getsockname()[1]
-
-    return free_port

@@ -4,6 +4,8 @@ import httpx
 import pytest
 from host_process import APPS, WEBHOOK, finished, running, running_host
 
+from tests.ports import free_port
+
 APP = APPS / "holding"
 
 
@@ -47,7 +49,7 @@ def test_stopping_host_gives_running_work_back(scheduler, hub):
 
 @pytest.mark.crash
 def test_host_finds_a_restarted_scheduler_again(tmp_path, hub):
-    with running("scheduler", data=str(tmp_path), port=0) as first:
+    with running("scheduler", data=str(tmp_path), port=free_port()) as first:
         port = first.facts()["grpc_port"]
         address = f"http://127.0.0.1:{port}"
         with running_host(APP, address, task_hub=hub) as (part, host):
@@ -61,7 +63,7 @@ def test_host_finds_a_restarted_scheduler_again(tmp_path, hub):
                 assert part.log.count("is not reachable") == 1
 
 
-def test_host_waits_for_its_scheduler_and_answers_503_meanwhile(tmp_path, hub, free_port):
+def test_host_waits_for_its_scheduler_and_answers_503_meanwhile(tmp_path, hub):
     address = f"http://127.0.0.1:{free_port()}"
     port = free_port()
     settings = {"app_dir": str(APP), "port": port, "scheduler": address, "task_hub": hub}
@@ -73,7 +75,7 @@ def test_host_waits_for_its_scheduler_and_answers_503_meanwhile(tmp_path, hub, f
             assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
 
 
-def test_host_that_still_waits_for_its_scheduler_can_be_stopped(hub, free_port):
+def test_host_that_still_waits_for_its_scheduler_can_be_stopped(hub):
     address = f"http://127.0.0.1:{free_port()}"
     settings = {"app_dir": str(APP), "port": 0, "scheduler": address, "task_hub": hub}
     with running("host", **settings) as part:

@@ -9,6 +9,7 @@ from azurite_gate import gate_before
 from host_process import APPS, WEBHOOK, running_host, storage
 
 from tests.azurite import running_azurite
+from tests.ports import free_port
 
 APP = APPS / "storage"
 
@@ -99,7 +100,7 @@ def test_a_stopping_host_gives_its_message_to_the_next(scheduler, azurite):
 
 def test_a_storage_account_that_comes_back_is_found_again(scheduler, tmp_path):
     with contextlib.ExitStack() as first:
-        account = first.enter_context(running_azurite(tmp_path))
+        account = first.enter_context(running_azurite(tmp_path, (free_port(), free_port())))
         put(account, "mending", "before")
         environ = storage(account, "Outage")
         with running_host(APP, scheduler, environ=environ) as (part, http):

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import json
 import os
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -17,6 +16,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 
 from local_runtime.scheduler.client import SchedulerClient
+from tests.ports import free_port
 
 from .audit import faults
 
@@ -42,26 +42,27 @@ class Victim:
         self.file = data / "default.taskhub.db"
         self.client = client
         self.options: list[str] = []
+        self._log = data.with_suffix(".log")
         self._port = port
 
     @classmethod
     @contextlib.asynccontextmanager
     async def create(cls, data: Path) -> AsyncIterator["Victim"]:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         async with SchedulerClient.open(f"localhost:{port}", "default") as client:
             yield cls(data, port, client)
 
     @contextlib.asynccontextmanager
     async def running(self, fault: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a scheduler on the folder; at the end it is killed, and the file looked through."""
-        found = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"],
-            *["--grpc-port", str(self._port), "--data", str(self.data), *self.options],
-            env={**os.environ, "LOCAL_RUNTIME_FAULT": fault},
-            cwd=ROOT,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with self._log.open("ab") as log:
+            found = await asyncio.create_subprocess_exec(
+                *[sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"],
+                *["--grpc-port", str(self._port), "--data", str(self.data), *self.options],
+                env={**os.environ, "LOCAL_RUNTIME_FAULT": fault},
+                cwd=ROOT,
+                stderr=log,
+            )
         try:
             yield found
         finally:
@@ -82,7 +83,7 @@ class Victim:
         """
         async with self.running(fault) as dying:
             asked = [asyncio.create_task(call) for call in calls]
-            assert await asyncio.wait_for(dying.wait(), PATIENCE) == -9, f"{fault} is not reached"
+            await self._dies(dying, fault)
         async with self.running():
             async with asyncio.timeout(PATIENCE):
                 results = await asyncio.gather(*asked, return_exceptions=True)
@@ -92,9 +93,15 @@ class Victim:
         """Make a call of a scheduler that dies of it, and do not ask again."""
         async with self.running(fault) as dying:
             asked = asyncio.create_task(self.insist(method, request))
-            assert await asyncio.wait_for(dying.wait(), PATIENCE) == -9, f"{fault} is not reached"
+            await self._dies(dying, fault)
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
+
+    async def _dies(self, dying: asyncio.subprocess.Process, fault: str) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(dying.wait(), PATIENCE)
+        ended = dying.returncode
+        assert ended == -9, f"{fault} is not reached, exit code {ended}: {self._log.read_text()}"
 
     async def once(self, method: str, request: object) -> Any:
         call = getattr(self.client.stub, method)

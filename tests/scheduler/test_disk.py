@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import socket
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.clock import SystemClock, VirtualClock
 from local_runtime.scheduler.client import SchedulerClient
+from tests.ports import free_port
 
 from .audit import faults
 from .conftest import PATIENCE, Actions, Hub, Worker
@@ -67,8 +67,7 @@ class Disk:
 
 @contextlib.asynccontextmanager
 async def running(data: Path) -> AsyncIterator[Disk]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"],
         *["--grpc-port", str(port), "--data", str(data)],

@@ -5,7 +5,7 @@ import asyncio
 import secrets
 import sys
 
-from bench.processes import free_port
+from tests.ports import free_port
 from tests.soak.report import table
 from tests.soak.run import Settings, soak
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import free_port
+from tests.ports import free_port
 from tests.soak.report import table
 from tests.soak.run import Settings, soak
 
