@@ -19,6 +19,7 @@ type Answer = Callable[["Call", bytes], Coroutine[Any, Any, None]]
 """Handles one call with its request; it ends the call, or lets it end with status OK."""
 
 _NONE = 0  # no flags
+_MORE_COMES = 1  # GRPC_WRITE_BUFFER_HINT: it may go out together with what is sent next
 _SLOTS = 64  # calls that may come in between two looks at the queue without waiting
 
 
@@ -83,7 +84,9 @@ class Call:
             elif self._drained is not None and not self._drained.done():
                 self._drained.set_result(None)
 
-        self._start(cygrpc.SendMessageOperation(data, _NONE), then=sent)
+        # Never with the initial metadata, which would wait too, and is not done before it is out.
+        flags = _MORE_COMES if self._outgoing and not self._is_fresh else _NONE
+        self._start(cygrpc.SendMessageOperation(data, flags), then=sent)
 
     def _start(self, *operations: Any, then: Callable[[Any], None] | None = None) -> None:
         if self._is_over:
