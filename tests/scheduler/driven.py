@@ -117,6 +117,13 @@ class Driven:
         found = self.find(instance_id)
         return found if found is not None and not found.status.is_terminal else None
 
+    def run(self, instance_id: str) -> tuple[str, int]:
+        """Return what tells one start of an instance from the next of the same id."""
+        (created_at,) = self.connection.execute(
+            "SELECT created_at FROM instances WHERE instance_id = ?", (instance_id,)
+        ).fetchone()
+        return instance_id, created_at
+
     def recorded(self, instance_id: str) -> list[pb.HistoryEvent]:
         return [
             event for turn in history.read_turns(self.connection, instance_id) for event in turn

@@ -17,7 +17,7 @@ from local_runtime.scheduler.storage.restart import restart
 
 from .conftest import Actions
 from .driven import Crash, Driven, crashes, rarely
-from .killing import rewound
+from .killing import answers, rewound
 
 ROOT = "root"
 IDS = [ROOT, "c1", "c2", "g1"]
@@ -32,6 +32,7 @@ class FamilyMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.hub = Driven()
         self.late: list[turns.Turn] = []  # answered once, or taken from their worker
+        self.raised: dict[tuple[str, int], list[str]] = {}  # events that each run has to know
 
     def teardown(self) -> None:
         self.hub.close()
@@ -68,13 +69,11 @@ class FamilyMachine(RuleBasedStateMachine):
             act = controls.suspend if pause else controls.resume
             self.hub.commit(lambda tx: act(tx, instance_id, None), crash)
 
-    @rule(crash=crashes)
-    def rewind(self, crash: Crash) -> None:
-        found = self.hub.find(ROOT)
-        if found is None or found.started.HasField("parentInstance"):
-            return  # a child that somebody rewinds by itself ends twice, and tells of it twice
-        if found.status is Status.FAILED:
-            self.hub.commit(lambda tx: rewind.begin(tx, ROOT, "again"), crash)
+    @rule(instance_id=st.sampled_from([ROOT, *IDS]), crash=crashes)
+    def rewind(self, instance_id: str, crash: Crash) -> None:
+        found = self.hub.find(instance_id)
+        if found is not None and found.status is Status.FAILED:
+            self.hub.commit(lambda tx: rewind.begin(tx, instance_id, "again"), crash)
 
     # -- workers -----------------------------------------------------------------------------
 
@@ -86,19 +85,31 @@ class FamilyMachine(RuleBasedStateMachine):
     )
     def answer_turn(self, instance_id: str, children: list[str], how: str, crash: Crash) -> None:
         # Something to answer: an orchestrator acts when it is told something.
-        if self.hub.live(instance_id):
-            self.hub.commit(lambda tx: controls.raise_event(tx, instance_id, "go", None))
+        self.raise_event(instance_id, "")
         turn = self.hub.take_turn(instance_id)
         if turn is None:
             return
         actions = self.actions(turn, children, how)
         self.late.append(turn)
-        assert self.hub.answer_turn(turn, actions, crash) is not False
+        read = names(self.hub.recorded(instance_id)) + names(parsed(turn.delivered))
+        answered = self.hub.answer_turn(turn, actions, crash)
+        assert answered is not False
+        if how == "anew" and actions[-1].HasField("completeOrchestration") and crash != "before":
+            expected = self.raised.get(self.hub.run(instance_id), [])
+            expected[:] = [name for name in expected if name not in read]
+
+    @rule(instance_id=ids, crash=crashes)
+    def raise_event(self, instance_id: str, crash: Crash) -> None:
+        if self.hub.live(instance_id):
+            name = f"go{next(self.hub.numbers)}"
+            self.hub.commit(lambda tx: controls.raise_event(tx, instance_id, name, None), crash)
+            if crash != "before":
+                self.raised.setdefault(self.hub.run(instance_id), []).append(name)
 
     def actions(
         self, turn: turns.Turn, children: list[str], how: str
     ) -> list[pb.OrchestratorAction]:
-        delivered = [pb.HistoryEvent.FromString(event) for event in turn.delivered]
+        delivered = parsed(turn.delivered)
         if any(event.HasField("executionRewound") for event in delivered):
             assert len(delivered) == 2, "a rewind comes alone"
             return [rewound([*self.hub.recorded(turn.instance_id), *delivered])]
@@ -124,7 +135,8 @@ class FamilyMachine(RuleBasedStateMachine):
         for child_id in children[:1]:
             self.answer_turn(child_id, [], "fail", "")
         self.answer_turn(ROOT, [], "fail", "")
-        self.rewind("")
+        self.an_event_is_told_once()
+        self.rewind(ROOT, "")
         self.answer_turn(ROOT, [], "go on", "")
 
     @rule(index=st.integers(0, 30), how=st.sampled_from(["complete", "fail", "anew"]))
@@ -157,6 +169,18 @@ class FamilyMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_there_that_cannot_be(self) -> None:
         self.hub.check()
+
+    @invariant()
+    def an_event_is_told_once(self) -> None:
+        for instance_id in IDS:
+            if self.hub.find(instance_id) is None:
+                continue
+            run = self.hub.run(instance_id)
+            if self.hub.live(instance_id):
+                known = sorted(names(self.hub.known(instance_id)))
+                assert known == sorted(self.raised.get(run, [])), instance_id
+            else:  # what it had not read when it ended is dropped
+                self.raised[run] = names(self.hub.recorded(instance_id))
 
     @invariant()
     def a_parent_is_told_once_of_each_end(self) -> None:
@@ -192,6 +216,14 @@ class FamilyMachine(RuleBasedStateMachine):
             and link.orchestrationInstance.executionId.value == parent.execution_id
             and link.taskScheduledId == task_id
         )
+
+
+def parsed(events: list[bytes]) -> list[pb.HistoryEvent]:
+    return [pb.HistoryEvent.FromString(event) for event in events]
+
+
+def names(events: list[pb.HistoryEvent]) -> list[str]:
+    return [raised.name for raised in answers(events, "eventRaised")]
 
 
 FamilyMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

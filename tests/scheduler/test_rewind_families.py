@@ -106,3 +106,60 @@ async def test_a_child_that_completes_during_the_rewind_does_not_run_again(
     await worker.answer_turn(item, Actions.complete())
     started = await hub.call("GetInstance", pb.GetInstanceRequest(instanceId="c"))
     assert started.orchestrationState.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
+
+
+async def parent_and_child(hub: Hub, worker: Worker) -> pb.WorkItem:
+    """Start an instance `wf` with a child `c`; return the child's first turn."""
+    await hub.start()
+    await worker.answer_turn(await worker.next(), Actions.child(1, child_id="c"))
+    return await worker.next()
+
+
+async def test_a_child_that_completed_after_its_parent_failed_does_not_run_again(
+    hub: Hub, worker: Worker
+) -> None:
+    child = await parent_and_child(hub, worker)
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="go"))
+    await worker.answer_turn(await worker.next(), Actions.fail(FAILURE))
+    await worker.answer_turn(child, Actions.complete('"charged"'))
+    await hub.call("RewindInstance", REWIND)
+    await clean(worker, await worker.next())
+    item = await worker.next()
+    assert item.orchestratorRequest.instanceId == "wf"
+    (told,) = answers(list(item.orchestratorRequest.newEvents), COMPLETED)
+    assert (told.taskScheduledId, told.result.value) == (1, '"charged"')
+
+
+async def test_a_child_that_is_rewound_by_itself_does_not_tell_its_parent_a_second_time(
+    hub: Hub, worker: Worker
+) -> None:
+    await worker.answer_turn(await parent_and_child(hub, worker), Actions.fail(FAILURE))
+    await worker.answer_turn(await worker.next())  # the parent knows, and goes on
+    await hub.call("RewindInstance", pb.RewindInstanceRequest(instanceId="c"))
+    await clean(worker, await worker.next())
+    await worker.answer_turn(await worker.next(), Actions.complete('"late"'))
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="go"))
+    await worker.answer_turn(await worker.next(), Actions.fail(FAILURE))
+    history = await hub.history()
+    assert not answers(history, COMPLETED)
+    # Rewound now, the parent takes the result that the child has meanwhile.
+    await hub.call("RewindInstance", REWIND)
+    await clean(worker, await worker.next())
+    (told,) = answers(list((await worker.next()).orchestratorRequest.newEvents), COMPLETED)
+    assert (told.taskScheduledId, told.result.value) == (1, '"late"')
+
+
+async def test_a_task_does_not_take_the_child_of_an_earlier_generation(
+    hub: Hub, worker: Worker
+) -> None:
+    child = await parent_and_child(hub, worker)
+    await hub.call("RaiseEvent", pb.RaiseEventRequest(instanceId="wf", name="go"))
+    await worker.answer_turn(await worker.next(), Actions.anew("1"))
+    await worker.answer_turn(await worker.next(), Actions.child(1, child_id="c"))
+    await worker.answer_turn(await worker.next(), Actions.fail(FAILURE))  # "c" is in use
+    await hub.call("RewindInstance", REWIND)
+    await worker.answer_turn(child, Actions.complete('"of the first"'))
+    await clean(worker, await worker.next())
+    items = await both(worker)
+    assert not answers(list(items["wf"].orchestratorRequest.newEvents), COMPLETED)
+    assert not items["c"].orchestratorRequest.pastEvents, "it runs anew"

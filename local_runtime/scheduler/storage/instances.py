@@ -57,6 +57,14 @@ def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
     return Instance(instance_id, row[0], Status(row[1]), bool(row[2]), started, *row[4:])
 
 
+def output(connection: sqlite3.Connection, instance_id: str) -> str | None:
+    """Return what an instance ended with."""
+    (found,) = connection.execute(
+        "SELECT output FROM instances WHERE instance_id = ?", (instance_id,)
+    ).fetchone()
+    return found
+
+
 def start(
     tx: Transaction, start: Start, replaceable: AbstractSet[Status], execution_id: str | None = None
 ) -> None:

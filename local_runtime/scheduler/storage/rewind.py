@@ -5,6 +5,7 @@ history cleaned of its failures (`apply`); then the orchestrator replays on that
 """
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.wrappers_pb2 import StringValue
 
 from local_runtime import faults
 from local_runtime.scheduler.engine import events
@@ -16,6 +17,7 @@ from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThat
 from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
 
+_NO_RUN = ""  # the run of the parent that a child reports to: none
 _COMPLETED, _FAILED = "subOrchestrationInstanceCompleted", "subOrchestrationInstanceFailed"
 
 
@@ -23,6 +25,10 @@ def begin(
     tx: Transaction, instance_id: str, reason: str | None, parent_execution_id: str | None = None
 ) -> None:
     """Set a failed instance running again; the next turn asks a worker to clean its history.
+
+    A child that is rewound by itself (without `parent_execution_id`, the new run of its parent)
+    does not report to its parent again, which was told of the failure. Should the parent be
+    rewound later, it finds the child, or its result.
 
     Raises:
         InstanceNotFound: there is no such instance.
@@ -41,6 +47,11 @@ def begin(
         " failure = NULL, updated_at = ? WHERE instance_id = ?",
         (tx.now, instance_id),
     )
+    if parent_execution_id is None and instance.started.HasField("parentInstance"):
+        to_no_run = pb.ParentInstanceInfo()
+        to_no_run.CopyFrom(instance.started.parentInstance)
+        to_no_run.orchestrationInstance.executionId.CopyFrom(StringValue(value=_NO_RUN))
+        _link(tx, instance, to_no_run)
     messages.put(tx, instance_id, events.execution_rewound(tx.now, reason, parent_execution_id))
     tx.effects.changed[instance_id] = None
     tx.effects.note(instance_id, "%s is rewound", instance.started.name)
@@ -77,8 +88,8 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
     done = {event.subOrchestrationInstanceCompleted.taskScheduledId for event in completed}
     for task_id, created in decision.children.items():
         if task_id not in done:
-            _take_up_child(tx, kept, task_id, created, decision.reason)
-    refused = _taken_out(tx, instance_id)
+            _take_up_child(tx, instance, kept, task_id, created, decision.reason)
+    ended = _taken_out(tx, instance_id)
     messages.put(tx, instance_id, events.orchestrator_started(tx.now))
     for event in meanwhile:
         # A child that failed during the rewind goes on as well, and tells of its end then.
@@ -88,7 +99,7 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
         )
         if not goes_on:
             messages.put(tx, instance_id, event)
-    for event in refused:
+    for event in ended:
         messages.put(tx, instance_id, event)
 
 
@@ -101,12 +112,16 @@ def _taken_out(tx: Transaction, instance_id: str) -> list[pb.HistoryEvent]:
 
 def _take_up_child(
     tx: Transaction,
+    before: Instance,
     parent: pb.ExecutionStartedEvent,
     task_id: int,
     created: pb.SubOrchestrationInstanceCreatedEvent,
     reason: str | None,
 ) -> None:
-    """Let a sub-orchestration without a result go on, for its parent's new generation."""
+    """Let a sub-orchestration without a result go on, for its parent's new run.
+
+    One that completed when its parent had failed does not run again: its result is told now.
+    """
     link = pb.ParentInstanceInfo(
         taskScheduledId=task_id,
         name=events.text(parent.name),
@@ -114,7 +129,7 @@ def _take_up_child(
         orchestrationInstance=parent.orchestrationInstance,
     )
     child = instances.find(tx.connection, created.instanceId)
-    if child is None or not _goes_on(child, link):
+    if child is None or child.status is Status.TERMINATED or not _is_own(child, link, before):
         # Purged, or ended without a result, or by now somebody else's: it runs anew if it can.
         started = pb.ExecutionStartedEvent(
             name=created.name,
@@ -126,20 +141,30 @@ def _take_up_child(
         start = Start(created.instanceId, started, task_id=task_id)
         instances.start_child(tx, parent.orchestrationInstance, start)
         return
-    child.started.parentInstance.CopyFrom(link)
+    _link(tx, child, link)
+    if child.status is Status.COMPLETED:
+        output = instances.output(tx.connection, child.instance_id)
+        told = events.child_completed(tx.now, task_id, output)
+        messages.put(tx, before.instance_id, told)
+    elif child.status is Status.FAILED:
+        begin(tx, child.instance_id, reason, parent.orchestrationInstance.executionId.value)
+
+
+def _is_own(child: Instance, link: pb.ParentInstanceInfo, before: Instance) -> bool:
+    known = child.started.parentInstance
+    return (
+        known.orchestrationInstance.instanceId == before.instance_id
+        # A second task for the same id was refused, and must not take the first one's child.
+        and known.taskScheduledId == link.taskScheduledId
+        # Nor must a task of this generation take the child of one before it.
+        and known.orchestrationInstance.executionId.value in (_NO_RUN, before.execution_id)
+    )
+
+
+def _link(tx: Transaction, child: Instance, parent: pb.ParentInstanceInfo) -> None:
+    """Store which task of which run of its parent a child reports to."""
+    child.started.parentInstance.CopyFrom(parent)
     tx.connection.execute(
         "UPDATE instances SET started = ? WHERE instance_id = ?",
         (child.started.SerializeToString(), child.instance_id),
     )
-    if child.status is Status.FAILED:
-        begin(tx, child.instance_id, reason, parent.orchestrationInstance.executionId.value)
-
-
-def _goes_on(child: Instance, link: pb.ParentInstanceInfo) -> bool:
-    known = child.started.parentInstance
-    is_own = (
-        known.orchestrationInstance.instanceId == link.orchestrationInstance.instanceId
-        # A second task for the same id was refused, and must not take the first one's child.
-        and known.taskScheduledId == link.taskScheduledId
-    )
-    return is_own and (child.status is Status.FAILED or not child.status.is_terminal)
