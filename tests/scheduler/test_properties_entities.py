@@ -36,6 +36,7 @@ class EntityMachine(RuleBasedStateMachine):
         self.sections: dict[str, tuple[str, list[str]]] = {}  # by owner: what it asked for
         self.sent: dict[str, list[str]] = {entity_id: [] for entity_id in ENTITIES}
         self.callers: dict[str, tuple[str, str]] = {}  # owner and generation, by request
+        self.forgotten: set[str] = set()  # operations answered before their entity was purged
 
     def teardown(self) -> None:
         try:
@@ -147,6 +148,16 @@ class EntityMachine(RuleBasedStateMachine):
     def purge(self, owner: str, crash: Crash) -> None:
         self.hub.commit(lambda tx: purge(tx, owner, recursive=False), crash)
 
+    @rule(entity_id=entity_ids, really=rarely, crash=crashes)
+    def purge_an_entity(self, entity_id: str, really: bool, crash: Crash) -> None:
+        if not really:
+            return
+        self.hub.commit(lambda tx: purge(tx, entity_id, recursive=False), crash)
+        if crash != "before":
+            self.batches.pop(entity_id, None)  # as the dispatcher revokes what is leased
+            self.forgotten |= set(self.sent[entity_id])
+            self.sent[entity_id] = []
+
     # -- entities ----------------------------------------------------------------------------
 
     @rule(entity_id=entity_ids, crash=crashes)
@@ -248,14 +259,16 @@ class EntityMachine(RuleBasedStateMachine):
     @invariant()
     def each_applied_call_is_answered_once(self) -> None:
         done = {name for entity_id in ENTITIES for name in self.applied(entity_id)}
+        done |= self.forgotten
         for owner in OWNERS:
             found = self.hub.live(owner)
             if found is None:
                 continue
             answered = [
-                event.entityOperationCompleted.requestId
+                event.entityOperationCompleted.requestId or event.entityOperationFailed.requestId
                 for event in self.hub.known(owner)
                 if event.HasField("entityOperationCompleted")
+                or event.HasField("entityOperationFailed")
             ]
             generation = (owner, found.execution_id)
             calls = {n for n, by in self.callers.items() if by == generation and "call" in n}

@@ -135,6 +135,34 @@ def _pass_on(event: pb.HistoryEvent, now: int) -> Message:
     return Message(entity_id(request.lockSet[following]), onward)
 
 
+def plan_purge(entity_id: str, queue: Iterable[Queued], now: int) -> EntityPlan:
+    """Return what happens to the inbox of an entity that is purged.
+
+    Operations go, and who waits for one is told. Locks are not the entity's own: they stay, and so
+    do the requests for them, whose orchestrations would wait for ever.
+    """
+    plan = EntityPlan()
+    failure = pb.TaskFailureDetails(
+        errorType="EntityPurged",
+        errorMessage=f"The entity '{entity_id}' was purged before the operation was done.",
+    )
+    for queued in queue:
+        kind = queued.event.WhichOneof("eventType")
+        if kind in ("entityLockRequested", "entityUnlockSent"):
+            continue
+        plan.consumed.append(queued.position)
+        if kind == "entityOperationCalled":
+            called = queued.event.entityOperationCalled
+            answer = events.operation_failed(now, called.requestId, failure)
+            plan.messages.append(_to_caller(called, answer))
+    return plan
+
+
+def _to_caller(called: pb.EntityOperationCalledEvent, answer: pb.HistoryEvent) -> Message:
+    execution_id = called.parentExecutionId.value or None
+    return Message(called.parentInstanceId.value, answer, execution_id=execution_id)
+
+
 @dataclass(slots=True)
 class EntityDecision:
     """The consequences of one batch: what was done, what it sent, and what is left of it."""
@@ -160,10 +188,7 @@ def decide_batch(
         if queued.event.WhichOneof("eventType") == "entityOperationCalled":
             called = queued.event.entityOperationCalled
             answer = _answer(called.requestId, index, result, now)
-            execution_id = called.parentExecutionId.value or None
-            decision.messages.append(
-                Message(called.parentInstanceId.value, answer, execution_id=execution_id)
-            )
+            decision.messages.append(_to_caller(called, answer))
     for action in result.actions:
         _act(action, now, new_id, decision)
     return decision

@@ -14,6 +14,7 @@ from local_runtime.scheduler.engine.entity import (
     Queued,
     decide_batch,
     plan_entity,
+    plan_purge,
     signal_event,
 )
 from local_runtime.scheduler.engine.limits import InvalidValue
@@ -139,13 +140,23 @@ def signal(tx: Transaction, request: pb.SignalEntityRequest) -> None:
 
 
 def delete(tx: Transaction, entity_id: str) -> bool:
-    """Delete an entity with everything queued for it; return whether there was anything.
+    """Delete an entity and the operations queued for it; return whether there was anything.
+
+    Whoever waits for an operation is told that it failed. A lock stays with its holder.
 
     Raises:
         InvalidValue: the id is not an entity's.
     """
     entity_id = one_spelling(entity_id)
-    deleted = tx.connection.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,))
-    found = deleted.rowcount > 0 or messages.has_any(tx.connection, entity_id)
-    instances.drop_outstanding(tx, entity_id)
-    return found
+    entity = find(tx.connection, entity_id)
+    plan = plan_purge(entity_id, messages.queued_events(tx.connection, entity_id), tx.now)
+    messages.remove(tx, plan.consumed)
+    messages.drop_delayed(tx, entity_id)
+    locks.save(tx, entity_id, None, entity.lock)
+    faults.reach("delete.half")
+    for message in plan.messages:
+        messages.send(tx, message)
+    tx.effects.cancelled[entity_id] = None
+    if messages.has_any(tx.connection, entity_id):
+        tx.effects.ready[entity_id] = None
+    return entity.state is not None or bool(plan.consumed)

@@ -189,9 +189,9 @@ def end(tx: Transaction, instance: Instance, outcome: Outcome) -> None:
 
 def drop_outstanding(tx: Transaction, instance_id: str) -> None:
     """Drop everything queued for an instance: inbox, delayed messages, activities."""
+    messages.drop_delayed(tx, instance_id)
     for statement in (
         "DELETE FROM inbox WHERE target_id = ?",
-        "DELETE FROM delayed WHERE target_id = ?",
         "DELETE FROM tasks WHERE instance_id = ?",
     ):
         tx.connection.execute(statement, (instance_id,))

@@ -102,6 +102,11 @@ def remove(tx: Transaction, positions: list[int]) -> None:
     )
 
 
+def drop_delayed(tx: Transaction, target_id: str) -> None:
+    """Drop what is kept for a target until it is due."""
+    tx.connection.execute("DELETE FROM delayed WHERE target_id = ?", (target_id,))
+
+
 def has_any(connection: sqlite3.Connection, target_id: str) -> bool:
     """Whether anything is in an inbox."""
     row = connection.execute("SELECT 1 FROM inbox WHERE target_id = ? LIMIT 1", (target_id,))
