@@ -158,6 +158,11 @@ class EntityMachine(RuleBasedStateMachine):
             self.forgotten |= set(self.sent[entity_id])
             self.sent[entity_id] = []
 
+    @rule(owner=owners, entity_id=entity_ids, crash=crashes)
+    def purge_an_entity_that_is_waited_for(self, owner: str, entity_id: str, crash: Crash) -> None:
+        self.answer_turn(owner, ["call"], [], entity_id, "")
+        self.purge_an_entity(entity_id, True, crash)
+
     # -- entities ----------------------------------------------------------------------------
 
     @rule(entity_id=entity_ids, crash=crashes)
