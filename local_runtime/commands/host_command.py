@@ -1,10 +1,10 @@
 """The command `host`: the Functions host alone, its processes kept running until it is stopped."""
 
-import contextlib
 import logging
 import os
 from collections.abc import Sequence
 
+from local_runtime.commands.watch_option import watching_if
 from local_runtime.listening import listen, port_of
 from local_runtime.processes.host_group import HostGroup
 from local_runtime.processes.interruption import Interrupted, Interruption
@@ -33,12 +33,10 @@ async def run_host(plan: HostPlan, port: int, *, watch: bool) -> None:
         AppSettings.load(plan.app_dir, os.environ)
         return host_parts(plan, listener)
 
-    async with Supervisor() as supervisor, contextlib.AsyncExitStack() as watched:
-        begin = None
-        if watch:
-            from local_runtime.processes.app_watch import watching
-
-            begin = await watched.enter_async_context(watching(plan.app_dir, plan.data))
+    async with (
+        Supervisor() as supervisor,
+        watching_if(wanted=watch, app_dir=plan.app_dir, data=plan.data) as watch_for,
+    ):
         hosts = HostGroup(listener, parts)
         supervisor.keep(hosts)
         try:
@@ -46,8 +44,7 @@ async def run_host(plan: HostPlan, port: int, *, watch: bool) -> None:
         except Interrupted:
             logger.info("stopping before everything was started")
             return
-        if begin is not None:
-            begin(hosts)
+        watch_for(hosts)
         logger.info("functions at http://localhost:%d; stop with Ctrl-C", port_of(listener))
         await interruption.wait()
         logger.info("stopping")

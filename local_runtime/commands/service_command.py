@@ -1,10 +1,10 @@
 """The command `start`: the whole runtime in the foreground until somebody stops it."""
 
-import contextlib
 import logging
 from collections.abc import Callable
 
 from local_runtime.commands.banner import banner
+from local_runtime.commands.watch_option import watching_if
 from local_runtime.processes.interruption import Interrupted, Interruption
 from local_runtime.processes.runtime import Plan, start_runtime
 from local_runtime.processes.supervisor import Supervisor
@@ -19,19 +19,16 @@ async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
         StartupError: A part cannot start; none is left running.
     """
     interruption = Interruption()
-    async with Supervisor() as supervisor, contextlib.AsyncExitStack() as watch:
-        begin = None
-        if plan.watch:
-            from local_runtime.processes.app_watch import watching
-
-            begin = await watch.enter_async_context(watching(plan.app_dir, plan.data))
+    async with (
+        Supervisor() as supervisor,
+        watching_if(wanted=plan.watch, app_dir=plan.app_dir, data=plan.data) as watch_for,
+    ):
         try:
             running = await interruption.unless(start_runtime(supervisor, plan))
         except Interrupted:
             logger.info("stopping before everything was started")
             return
-        if begin is not None:
-            begin(running.hosts)
+        watch_for(running.hosts)
         show(banner(running))
         await interruption.wait()
         logger.info("stopping")

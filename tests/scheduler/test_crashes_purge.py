@@ -62,6 +62,17 @@ async def test_one_instance(victim: Victim, fault: str) -> None:
     assert left(victim) == {"live"}
 
 
+@pytest.mark.parametrize("fault", edges("delete.half"))
+async def test_an_entity(victim: Victim, fault: str) -> None:
+    async with victim.running(), Worker(victim.client, {}).working():
+        await victim.insist("SignalEntity", pb.SignalEntityRequest(instanceId="@e@a", name="go"))
+        assert await victim.applied("@e@a", bool) == ["go"]
+    request = pb.PurgeInstancesRequest(instanceId="@e@a")
+    async with victim.killed_at(fault, victim.insist("PurgeInstances", request)):
+        found = await victim.once("GetEntity", pb.GetEntityRequest(instanceId="@e@a"))
+        assert not found.exists
+
+
 @pytest.mark.parametrize("fault", edges("delete.half:2"))
 async def test_an_instance_with_its_children(victim: Victim, fault: str) -> None:
     await prepare(victim, "parent", "wf")

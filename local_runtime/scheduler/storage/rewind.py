@@ -10,7 +10,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from local_runtime import faults
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Rewind, Start
-from local_runtime.scheduler.engine.rewind import decide_rewind
+from local_runtime.scheduler.engine.rewind import RewindDecision, decide_rewind
 from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import activities, history, instances, messages
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
@@ -82,25 +82,31 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
     for timer in decision.timers:
         messages.send(tx, timer)
     faults.reach("rewind.half")
-    # What came during the rewind comes after the bare turn, in which the orchestrator replays.
-    meanwhile = _taken_out(tx, instance_id)
+    _take_up_children(tx, instance, kept, decision)
+
+
+def _take_up_children(
+    tx: Transaction, before: Instance, parent: pb.ExecutionStartedEvent, decision: RewindDecision
+) -> None:
+    """Let the children go on, and tell the parent what it is to know of their ends.
+
+    First comes the bare turn, in which the orchestrator replays; then what came during the rewind.
+    """
+    meanwhile = _taken_out(tx, before.instance_id)
     completed = [event for event in meanwhile if event.HasField(_COMPLETED)]
     done = {event.subOrchestrationInstanceCompleted.taskScheduledId for event in completed}
     for task_id, created in decision.children.items():
         if task_id not in done:
-            _take_up_child(tx, instance, kept, task_id, created, decision.reason)
-    ended = _taken_out(tx, instance_id)
-    messages.put(tx, instance_id, events.orchestrator_started(tx.now))
-    for event in meanwhile:
-        # A child that failed during the rewind goes on as well, and tells of its end then.
-        goes_on = (
-            event.HasField(_FAILED)
-            and event.subOrchestrationInstanceFailed.taskScheduledId in decision.children
-        )
-        if not goes_on:
-            messages.put(tx, instance_id, event)
-    for event in ended:
-        messages.put(tx, instance_id, event)
+            _take_up_child(tx, before, parent, task_id, created, decision.reason)
+    ended = _taken_out(tx, before.instance_id)
+    # A child that failed during the rewind goes on as well, and tells of its end then.
+    told = [event for event in meanwhile if _failed_task(event) not in decision.children]
+    for event in [events.orchestrator_started(tx.now), *told, *ended]:
+        messages.put(tx, before.instance_id, event)
+
+
+def _failed_task(event: pb.HistoryEvent) -> int | None:
+    return event.subOrchestrationInstanceFailed.taskScheduledId if event.HasField(_FAILED) else None
 
 
 def _taken_out(tx: Transaction, instance_id: str) -> list[pb.HistoryEvent]:
