@@ -12,6 +12,7 @@ from local_runtime.scheduler.engine.limits import InvalidValue
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.service.hubs import DEFAULT_HUB, Hubs, InvalidHubName
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
+from local_runtime.scheduler.storage.damage import DamagedRow
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.writer import StorageUnavailable
 from local_runtime.scheduler.transport.rpc_server import Answer, Call
@@ -31,6 +32,7 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
     InvalidResponse: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidValue: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidHubName: grpc.StatusCode.INVALID_ARGUMENT,
+    DamagedRow: grpc.StatusCode.DATA_LOSS,
     StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
     StartupError: grpc.StatusCode.UNAVAILABLE,
 }

@@ -8,6 +8,7 @@ from local_runtime.scheduler.service.calls import InvalidRequest
 from local_runtime.scheduler.service.hub import Hub
 from local_runtime.scheduler.storage import entities, queries
 
+_HEX = "~"  # what a token begins with that holds an id that is no text; ids begin with @
 _MAX_PAGE = 1000  # entities in one answer: a page has to fit into a message
 
 
@@ -40,17 +41,32 @@ async def query(hub: Hub, request: pb.QueryEntitiesRequest) -> pb.QueryEntitiesR
         events.from_timestamp(asked.lastModifiedTo) if asked.HasField("lastModifiedTo") else None,
         asked.includeTransient,
     )
+    after = asked.continuationToken.value
     found = await hub.reader.read(
         lambda connection: queries.list_entities(
             connection,
             wanted,
-            asked.continuationToken.value,
+            _bytes_of(after) if after.startswith(_HEX) else after,
             limit + 1,
             include_state=asked.includeState,
         )
     )
-    token = found[limit - 1].instanceId if len(found) > limit else None
-    return pb.QueryEntitiesResponse(entities=found[:limit], continuationToken=events.text(token))
+    token = None
+    if len(found) > limit:
+        last = found[limit - 1][0]
+        token = last if isinstance(last, str) else _HEX + last.hex()
+    return pb.QueryEntitiesResponse(
+        entities=[entity for _, entity in found[:limit]], continuationToken=events.text(token)
+    )
+
+
+def _bytes_of(token: str) -> bytes:
+    try:
+        return bytes.fromhex(token.removeprefix(_HEX))
+    except ValueError as error:
+        raise InvalidRequest(
+            "the continuation token is not one that this scheduler gave"
+        ) from error
 
 
 def _prefix(text: str) -> str:

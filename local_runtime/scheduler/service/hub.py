@@ -8,15 +8,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from local_runtime.clock import Clock
 from local_runtime.scheduler.dispatch.dispatcher import Dispatcher
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
+from local_runtime.scheduler.service.damaged import DamagedData
 from local_runtime.scheduler.service.housekeeping import Housekeeping
+from local_runtime.scheduler.service.inspection import Inspection
 from local_runtime.scheduler.service.size_warnings import SizeWarnings
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
 from local_runtime.scheduler.storage import activities, messages, turns
+from local_runtime.scheduler.storage.damage import DamagedRow, as_damage, is_damage
 from local_runtime.scheduler.storage.database import Durability, open_reader, open_writer
 from local_runtime.scheduler.storage.effects import Effects
 from local_runtime.scheduler.storage.reader import Reader
@@ -46,6 +51,7 @@ class Hub:
         self.writer = writer
         self.reader = reader
         self.waiters = Waiters()
+        self.damaged = DamagedData(name, self.waiters.wake)
         self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
         self.sizes = SizeWarnings(self.dispatcher.leased)
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
@@ -55,6 +61,7 @@ class Hub:
         self._clock = clock
         self._timers: Timers | None = None
         self._housekeeping: Housekeeping | None = None
+        self._inspection: Inspection | None = None
 
     @classmethod
     def open(
@@ -77,6 +84,8 @@ class Hub:
         next_due = messages.next_due(connection)
         writer = Writer(connection, clock, ids)
         hub = cls(name, writer, Reader(path), open_reader(path), clock)
+        hub._inspection = Inspection(name, path, writer, hub.damaged)
+        hub._inspection.start()
         hub.dispatcher.seed(targets, tasks)
         writer.start(hub.committed)
         hub._timers = Timers(writer, clock, next_due)
@@ -93,13 +102,23 @@ class Hub:
         return hub
 
     def _read_turn(self, instance_id: str) -> Turn | None:
-        turn = turns.load(self.view, micros(self._clock.now()), instance_id)
+        if instance_id in self.damaged:
+            return None
+        try:
+            turn = turns.load(self.view, micros(self._clock.now()), instance_id)
+        except (DamagedRow, DecodeError, UnicodeError, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise
+            self.damaged.note([as_damage(error, instance_id)])
+            return None
         if turn is not None:
             self.sizes.look_at_turn(turn)
         return turn
 
     def committed(self, effects: Effects) -> None:
         """Let the world see what is now on disk."""
+        self.damaged.forget(effects.cancelled)
+        self.damaged.note(effects.damaged)
         if logger.isEnabledFor(logging.INFO):
             for target_id, text, values in effects.notes:
                 logger.info("%s: %s", target_id, shown(text % values))
@@ -134,7 +153,7 @@ class Hub:
         """Commit what is under way and close the file; nothing is handed out any more."""
         self.closed = True
         self.dispatcher.close()
-        for running in (self._timers, self._housekeeping):
+        for running in (self._timers, self._housekeeping, self._inspection):
             if running is not None:
                 await running.close()
         self.writer.close()

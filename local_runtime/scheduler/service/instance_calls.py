@@ -139,7 +139,7 @@ def _response(hub: Hub, request: pb.GetInstanceRequest) -> pb.GetInstanceRespons
     state = queries.instance(hub.view, request.instanceId, payloads=request.getInputsAndOutputs)
     if state is None:
         return pb.GetInstanceResponse(exists=False)
-    return pb.GetInstanceResponse(exists=True, orchestrationState=state)
+    return pb.GetInstanceResponse(exists=True, orchestrationState=hub.damaged.shown(state))
 
 
 async def _wait(

@@ -1,6 +1,7 @@
 """RPCs of clients about many instances: query, purge, history."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -15,7 +16,7 @@ from local_runtime.scheduler.storage import history, queries
 from local_runtime.scheduler.storage.controls import InstanceNotFound
 from local_runtime.scheduler.storage.messages import is_entity
 from local_runtime.scheduler.storage.purge import purge, purge_matching
-from local_runtime.scheduler.storage.queries import InstanceFilter
+from local_runtime.scheduler.storage.queries import InstanceFilter, Key
 from local_runtime.scheduler.transport.rpc_server import Call
 
 _DEFAULT_IDS = 100
@@ -24,6 +25,7 @@ _MAX_PAGE = 1000  # states in one answer: a page has to fit into a message
 _PURGE_GROUP = 200  # instances deleted in one transaction: others are served in between
 _CHUNK_EVENTS = 500
 _CHUNK_BYTES = 2 * 1024 * 1024  # clients take 4 MiB at least
+_TOKEN = re.compile(r"([0-9]{1,19})(?::(.*)|~((?:[0-9a-f]{2})*))", re.DOTALL)
 _NO_MORE = ("", "0")  # continuation tokens that mean "from the beginning"
 
 
@@ -44,18 +46,21 @@ async def query(hub: Hub, request: pb.QueryInstancesRequest) -> pb.QueryInstance
     if asked.runtimeStatus and not wanted.statuses:
         return pb.QueryInstancesResponse()  # only states in which no instance ever rests
     after = _cursor(asked.continuationToken.value)
-    states = await hub.reader.read(
+    known = hub.damaged.known()
+    found = await hub.reader.read(
         lambda connection: queries.list_instances(
-            connection, wanted, after, limit + 1, payloads=asked.fetchInputsAndOutputs
+            connection,
+            wanted,
+            after,
+            limit + 1,
+            payloads=asked.fetchInputsAndOutputs,
+            damaged=known,
         )
     )
-    token = None
-    if len(states) > limit:
-        states = states[:limit]
-        last = states[-1]
-        token = f"{events.from_timestamp(last.createdTimestamp)}:{last.instanceId}"
+    token = _token(found[limit - 1][0]) if len(found) > limit else None
     return pb.QueryInstancesResponse(
-        orchestrationState=states, continuationToken=events.text(token)
+        orchestrationState=[hub.damaged.shown(state) for _, state in found[:limit]],
+        continuationToken=events.text(token),
     )
 
 
@@ -64,13 +69,20 @@ def _statuses(numbers: list[pb.OrchestrationStatus]) -> list[Status]:
     return [status for number in set(numbers) if (status := from_proto(number)) is not None]
 
 
-def _cursor(token: str) -> tuple[int, str] | None:
+def _token(key: Key) -> str:
+    """Return where the next page begins; an id that is no text is written in hexadecimal digits."""
+    at, instance_id = key
+    return f"{at}:{instance_id}" if isinstance(instance_id, str) else f"{at}~{instance_id.hex()}"
+
+
+def _cursor(token: str) -> Key | None:
     if token in _NO_MORE:
         return None
-    created, separator, instance_id = token.partition(":")
-    if not separator or not created.isascii() or not created.isdigit() or len(created) > 18:
+    found = _TOKEN.fullmatch(token)
+    if found is None or int(found[1]) >= 2**63:
         raise InvalidRequest("the continuation token is not one that this scheduler gave")
-    return int(created), instance_id
+    at, instance_id, digits = found.groups()
+    return int(at), bytes.fromhex(digits) if instance_id is None else instance_id
 
 
 async def list_ids(hub: Hub, request: pb.ListInstanceIdsRequest) -> pb.ListInstanceIdsResponse:
@@ -89,9 +101,12 @@ async def list_ids(hub: Hub, request: pb.ListInstanceIdsRequest) -> pb.ListInsta
     found = await hub.reader.read(
         lambda connection: queries.finished_ids(connection, statuses, window, after, limit + 1)
     )
-    token = f"{found[limit - 1][0]}:{found[limit - 1][1]}" if len(found) > limit else None
+    token = _token(found[limit - 1]) if len(found) > limit else None
     return pb.ListInstanceIdsResponse(
-        instanceIds=[instance_id for _, instance_id in found[:limit]],
+        instanceIds=[
+            found_id if isinstance(found_id, str) else found_id.decode(errors="replace")
+            for _, found_id in found[:limit]
+        ],
         lastInstanceKey=events.text(token),
     )
 

@@ -1,14 +1,17 @@
 """Activities that are waiting or running: their results enter through the inbox."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Message, Task
 from local_runtime.scheduler.engine.limits import bounded
-from local_runtime.scheduler.storage import messages
+from local_runtime.scheduler.storage import checksums, messages
+from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, parsed
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -17,10 +20,11 @@ def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> Non
     """Store an activity to run."""
     key = tx.new_key()
     data = task.request.SerializeToString()
+    row = key, instance_id, execution_id, task.task_id, data
     tx.connection.execute(
-        "INSERT INTO tasks (task_key, instance_id, execution_id, task_id, request)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (key, instance_id, execution_id, task.task_id, data),
+        "INSERT INTO tasks (task_key, instance_id, execution_id, task_id, request, checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (*row, checksums.task(*row)),
     )
     version = task.request.version.value if task.request.HasField("version") else None
     name = task.request.name
@@ -56,11 +60,24 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
 
 
 def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
-    """Return every stored activity, in the order they were scheduled."""
+    """Return every stored activity, in the order they were scheduled.
+
+    Nobody can run those that are damaged: they are left out.
+    """
     rows = connection.execute(
-        "SELECT task_key, instance_id, execution_id, task_id, request FROM tasks ORDER BY task_key"
+        "SELECT task_key, instance_id, execution_id, task_id, request, checksum FROM tasks"
+        " ORDER BY task_key"
     )
-    for key, instance_id, execution_id, task_id, request in rows:
-        parsed = pb.ActivityRequest.FromString(request)
-        version = parsed.version.value if parsed.HasField("version") else None
-        yield ReadyTask(key, instance_id, execution_id, task_id, parsed.name, version, request)
+    for *row, stored in rows:
+        with contextlib.suppress(DamagedRow):
+            yield _ready(row, stored)
+
+
+def _ready(row: list[Any], stored: int | None) -> ReadyTask:
+    key, instance_id, execution_id, task_id, data = row
+    what = checksums.check(stored, lambda: checksums.task(*row))
+    if what is not None or not is_whole(instance_id):
+        raise DamagedRow("tasks", key, instance_id, what or "its instance's id is no UTF-8")
+    request = parsed(pb.ActivityRequest, data, "tasks", key, instance_id)
+    version = request.version.value if request.HasField("version") else None
+    return ReadyTask(key, instance_id, execution_id, task_id, request.name, version, data)

@@ -4,6 +4,7 @@ from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Outcome
 from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import history, instances, messages
+from local_runtime.scheduler.storage.damage import DamagedRow
 from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -49,6 +50,7 @@ def suspend(tx: Transaction, instance_id: str, reason: str | None) -> None:
         " WHERE instance_id = ?",
         (tx.now, instance_id),
     )
+    instances.seal(tx, instance_id)
     messages.put(tx, instance_id, events.execution_suspended(tx.now, reason))
     tx.effects.note(instance_id, "suspended")
 
@@ -67,6 +69,7 @@ def resume(tx: Transaction, instance_id: str, reason: str | None) -> None:
         "UPDATE instances SET suspended = 0, status = ?, updated_at = ? WHERE instance_id = ?",
         (status.value, tx.now, instance_id),
     )
+    instances.seal(tx, instance_id)
     messages.put(tx, instance_id, events.execution_resumed(tx.now, reason))
     tx.effects.note(instance_id, "resumed")
 
@@ -89,7 +92,11 @@ def terminate(tx: Transaction, instance_id: str, output: str | None, *, recurse:
         exists = True
         if instance.status.is_terminal:
             continue
-        _record_termination(tx, instance, output, recurse=recurse)
+        try:
+            _record_termination(tx, instance, output, recurse=recurse)
+        except DamagedRow as damage:
+            # What is damaged gets no further entry; the instance ends all the same.
+            tx.effects.note(instance.instance_id, "%s", damage)
         instances.end(tx, instance, Outcome(Status.TERMINATED, output, None))
         if recurse:
             waiting += instances.children(tx.connection, instance.instance_id)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_runtime.scheduler.storage.damage import DamagedRow
+
 
 @dataclass(frozen=True, slots=True)
 class ReadyTask:
@@ -27,6 +29,7 @@ class Effects:
     cancelled: dict[str, None] = field(default_factory=dict[str, None])
     changed: dict[str, None] = field(default_factory=dict[str, None])  # started, ended, purged
     due_at: int | None = None  # the earliest delayed message that was added
+    damaged: list[DamagedRow] = field(default_factory=list[DamagedRow])  # found on the way
     notes: list[tuple[str, str, tuple[Any, ...]]] = field(
         default_factory=list[tuple[str, str, tuple[Any, ...]]]
     )
@@ -45,6 +48,7 @@ class Effects:
         self.tasks += later.tasks
         self.cancelled |= later.cancelled
         self.changed |= later.changed
+        self.damaged += later.damaged
         self.notes += later.notes
         if later.due_at is not None:
             self.delayed(later.due_at)

@@ -1,10 +1,13 @@
 """Entities: their state, what a worker is given of their inbox, and what its answer changes."""
 
+import functools
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from local_runtime import faults
 from local_runtime.scheduler.engine import events
@@ -21,6 +24,7 @@ from local_runtime.scheduler.engine.limits import InvalidValue
 from local_runtime.scheduler.engine.limits import entity_id as one_spelling
 from local_runtime.scheduler.engine.status import TERMINAL
 from local_runtime.scheduler.storage import instances, locks, messages
+from local_runtime.scheduler.storage.damage import DamagedRow, as_damage, is_damage
 from local_runtime.scheduler.storage.instances import InstanceExists
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -48,18 +52,42 @@ class StoredEntity:
 
 
 def find(connection: sqlite3.Connection, entity_id: str) -> StoredEntity:
-    """Return an entity; one that was never stored has no state."""
+    """Return an entity; one that was never stored has no state.
+
+    Raises:
+        DamagedRow: it is not what was written.
+    """
     row: tuple[Any, ...] | None = connection.execute(
-        "SELECT state, holder_id, critical_section_id, modified_at FROM entities"
-        " WHERE entity_id = ?",
-        (entity_id,),
+        f"SELECT {locks.COLUMNS}, checksum FROM entities WHERE entity_id = ?", (entity_id,)
     ).fetchone()
     if row is None:
         return StoredEntity(None, None, None)
-    lock = Lock(row[1], row[2]) if row[1] is not None else None
-    return StoredEntity(row[0], lock, row[3])
+    what = locks.fault(row)
+    if what is not None or row[0] != entity_id:
+        raise DamagedRow("entities", entity_id, entity_id, what or "its id is another one")
+    lock = Lock(row[2], row[3]) if row[2] is not None else None
+    return StoredEntity(row[1], lock, row[4])
 
 
+def _or_say_why_not[**P](
+    load: Callable[Concatenate[Transaction, str, P], Batch | None],
+) -> Callable[Concatenate[Transaction, str, P], Batch | None]:
+    """Let there be no batch of an entity that is damaged; what is damaged is told of once."""
+
+    @functools.wraps(load)
+    def loaded(tx: Transaction, entity_id: str, *args: P.args, **kwargs: P.kwargs) -> Batch | None:
+        try:
+            return load(tx, entity_id, *args, **kwargs)
+        except (DamagedRow, DecodeError, UnicodeError, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise
+            tx.effects.damaged.append(as_damage(error, entity_id))
+            return None
+
+    return loaded
+
+
+@_or_say_why_not
 def load(tx: Transaction, entity_id: str) -> Batch | None:
     """Settle locks at the head of an entity's inbox and put together its next batch."""
     entity = find(tx.connection, entity_id)
@@ -148,8 +176,12 @@ def delete(tx: Transaction, entity_id: str) -> bool:
         InvalidValue: the id is not an entity's.
     """
     entity_id = one_spelling(entity_id)
-    entity = find(tx.connection, entity_id)
-    plan = plan_purge(entity_id, messages.queued_events(tx.connection, entity_id), tx.now)
+    try:
+        entity = find(tx.connection, entity_id)
+        queued = messages.queued_events(tx.connection, entity_id)
+    except DamagedRow:
+        return _delete_damaged(tx, entity_id)
+    plan = plan_purge(entity_id, queued, tx.now)
     messages.remove(tx, plan.consumed)
     messages.drop_delayed(tx, entity_id)
     locks.save(tx, entity_id, None, entity.lock)
@@ -160,3 +192,13 @@ def delete(tx: Transaction, entity_id: str) -> bool:
     if messages.has_any(tx.connection, entity_id):
         tx.effects.ready[entity_id] = None
     return entity.state is not None or bool(plan.consumed)
+
+
+def _delete_damaged(tx: Transaction, entity_id: str) -> bool:
+    """Delete all there is of an entity: of what cannot be read nobody can be told."""
+    tx.connection.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,))
+    messages.drop_queued(tx, entity_id)
+    messages.drop_delayed(tx, entity_id)
+    tx.effects.cancelled[entity_id] = None
+    tx.effects.note(entity_id, "deleted with what was damaged of it")
+    return True

@@ -13,8 +13,13 @@ from local_runtime.scheduler.engine.decision import Generation, Message, Outcome
 from local_runtime.scheduler.engine.limits import InvalidValue, check_instance_id
 from local_runtime.scheduler.engine.orchestration import report_to_parent
 from local_runtime.scheduler.engine.status import TERMINAL, Status
-from local_runtime.scheduler.storage import history, locks, messages
+from local_runtime.scheduler.storage import checksums, history, locks, messages
+from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, parsed
 from local_runtime.scheduler.storage.transaction import Transaction
+
+_HEAD_END = 8  # so many columns are what an instance was started with; then how far it is
+_COLUMNS = f"{checksums.HEAD}, {checksums.PROGRESS}"
+_WITH_SUMS = f"{_COLUMNS}, checksum, progress_checksum"
 
 
 class InstanceExists(Exception):
@@ -31,6 +36,7 @@ class Instance:
     suspended: bool
     started: pb.ExecutionStartedEvent
     history_length: int
+    custom_status: str | None
     trace: bytes | None  # OrchestrationTraceContext of its last turn
 
     @property
@@ -45,24 +51,103 @@ class Instance:
 
 
 def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
-    """Return an instance, or None."""
+    """Return an instance, or None.
+
+    Raises:
+        DamagedRow: it is there, and not what was written.
+    """
     row: tuple[Any, ...] | None = connection.execute(
-        "SELECT execution_id, status, suspended, started, history_length, trace FROM instances"
-        " WHERE instance_id = ?",
-        (instance_id,),
+        f"SELECT {_WITH_SUMS} FROM instances WHERE instance_id = ?", (instance_id,)
     ).fetchone()
     if row is None:
         return None
-    started = pb.ExecutionStartedEvent.FromString(row[3])
-    return Instance(instance_id, row[0], Status(row[1]), bool(row[2]), started, *row[4:])
+    what = fault(row[:-2], row[-2], row[-1])
+    if what is not None or row[0] != instance_id:
+        raise DamagedRow("instances", instance_id, instance_id, what or "its id is another one")
+    return Instance(
+        instance_id,
+        execution_id=row[1],
+        status=Status(row[8]),
+        suspended=bool(row[9]),
+        started=parsed(pb.ExecutionStartedEvent, row[7], "instances", instance_id, instance_id),
+        history_length=row[10],
+        custom_status=row[13],
+        trace=row[14],
+    )
+
+
+def fault(row: tuple[Any, ...], head: int | None, progress: int | None) -> str | None:
+    """Return what is wrong with the columns HEAD and PROGRESS of an instance, or None."""
+    wrong = checksums.check(head, lambda: checksums.head(*row[:_HEAD_END])) or checksums.check(
+        progress, lambda: checksums.progress(row[0], *row[_HEAD_END:])
+    )
+    if wrong is not None:
+        return wrong
+    if head is not None and progress is not None:
+        return None
+    # What has no checksum must at least make sense.
+    if row[_HEAD_END] not in _STATUSES:
+        return "its status is none"
+    texts = (row[0], row[1], row[2], row[3], row[6], row[13])
+    if not all(text is None or (isinstance(text, str) and is_whole(text)) for text in texts):
+        return "a text in it is no UTF-8"
+    return None
+
+
+_STATUSES = frozenset(status.value for status in Status)
+
+
+def given_input(connection: sqlite3.Connection, instance_id: str) -> str | None:
+    """Return what an instance was started with.
+
+    Raises:
+        DamagedRow: it is not what was written.
+    """
+    return _payload(connection, instance_id, "input")
 
 
 def output(connection: sqlite3.Connection, instance_id: str) -> str | None:
-    """Return what an instance ended with."""
-    (found,) = connection.execute(
-        "SELECT output FROM instances WHERE instance_id = ?", (instance_id,)
+    """Return what an instance ended with.
+
+    Raises:
+        DamagedRow: it is not what was written.
+    """
+    return _payload(connection, instance_id, "output")
+
+
+def _payload(connection: sqlite3.Connection, instance_id: str, column: str) -> str | None:
+    found, checksum = connection.execute(
+        f"SELECT {column}, {column}_checksum FROM instances WHERE instance_id = ?", (instance_id,)
     ).fetchone()
+    what = payload_fault(instance_id, found, checksum)
+    if what is not None:
+        raise DamagedRow("instances", instance_id, instance_id, f"of its {column} {what}")
     return found
+
+
+def payload_fault(instance_id: str, text: str | None, checksum: int | None) -> str | None:
+    """Return what is wrong with an input or an output, or None."""
+    if checksum is not None:
+        return checksums.check(checksum, lambda: checksums.payload(instance_id, text))
+    return None if text is None or is_whole(text) else "the text is no UTF-8"
+
+
+def seal(tx: Transaction, instance_id: str) -> None:
+    """Give an instance that was found to be sound, and then changed, its checksums anew.
+
+    Those of its input and output come with these, and are left as they are.
+    """
+    row = tx.connection.execute(
+        f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,)
+    ).fetchone()
+    tx.connection.execute(
+        "UPDATE instances SET checksum = ?, progress_checksum = ? WHERE instance_id = ?",
+        (
+            checksums.head(*row[:_HEAD_END]),
+            checksums.progress(row[0], *row[_HEAD_END:]),
+            instance_id,
+        ),
+    )
 
 
 def start(
@@ -89,21 +174,28 @@ def start(
     kept.CopyFrom(started)
     kept.ClearField("input")
     parent = started.parentInstance if started.HasField("parentInstance") else None
+    head = (
+        start.instance_id,
+        execution_id,
+        started.name,
+        started.version.value if started.HasField("version") else None,
+        tx.now,
+        start.due_at,
+        parent.orchestrationInstance.instanceId if parent is not None else None,
+        kept.SerializeToString(),
+    )
+    progress = Status.PENDING.value, 0, 0, tx.now, None, None, None, None
     tx.connection.execute(
-        "INSERT INTO instances (instance_id, execution_id, name, version, status, started, input,"
-        " created_at, updated_at, scheduled_at, parent_id)"
-        " VALUES (?, ?, ?, ?, 'PENDING', ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO instances ({_COLUMNS}, input, checksum, progress_checksum, input_checksum,"
+        " output_checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            start.instance_id,
-            execution_id,
-            started.name,
-            started.version.value if started.HasField("version") else None,
-            kept.SerializeToString(),
+            *head,
+            *progress,
             given,
-            tx.now,
-            tx.now,
-            start.due_at,
-            parent.orchestrationInstance.instanceId if parent is not None else None,
+            checksums.head(*head),
+            checksums.progress(start.instance_id, *progress),
+            checksums.payload(start.instance_id, given),
+            checksums.payload(start.instance_id, None),
         ),
     )
     if delayed and start.due_at is not None:
@@ -154,17 +246,19 @@ def _with_identity(start: Start, execution_id: str) -> pb.ExecutionStartedEvent:
 def end(tx: Transaction, instance: Instance, outcome: Outcome) -> None:
     """Store how an instance ended: nothing of it stays queued, and its parent is told."""
     tx.connection.execute(
-        "UPDATE instances SET status = ?, suspended = 0, output = ?, failure = ?,"
-        " updated_at = ?, completed_at = ? WHERE instance_id = ?",
+        "UPDATE instances SET status = ?, suspended = 0, output = ?, output_checksum = ?,"
+        " failure = ?, updated_at = ?, completed_at = ? WHERE instance_id = ?",
         (
             outcome.status.value,
             outcome.output,
+            checksums.payload(instance.instance_id, outcome.output),
             outcome.failure.SerializeToString() if outcome.failure is not None else None,
             tx.now,
             tx.now,
             instance.instance_id,
         ),
     )
+    seal(tx, instance.instance_id)
     drop_outstanding(tx, instance.instance_id)
     faults.reach("end.half")
     locks.release_all(tx, instance.instance_id)
@@ -212,4 +306,4 @@ def children(connection: sqlite3.Connection, instance_id: str) -> list[str]:
     rows = connection.execute(
         "SELECT instance_id FROM instances WHERE parent_id = ?", (instance_id,)
     )
-    return [child_id for (child_id,) in rows]
+    return [child_id for (child_id,) in rows if is_whole(child_id)]

@@ -2,6 +2,7 @@
 
 from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import entities, instances, messages
+from local_runtime.scheduler.storage.damage import DamagedRow, is_whole
 from local_runtime.scheduler.storage.transaction import Transaction
 
 
@@ -9,21 +10,30 @@ def purge(tx: Transaction, instance_id: str, *, recursive: bool) -> int:
     """Delete one finished instance (and its finished sub-orchestrations if asked), or an entity.
 
     Returns:
-        How many were deleted; unfinished instances are not.
+        How many were deleted; unfinished instances are not, unless their row is damaged.
     """
     if messages.is_entity(instance_id):
         return int(entities.delete(tx, instance_id))
     deleted = 0
     waiting = [instance_id]
     while waiting:
-        instance = instances.find(tx.connection, waiting.pop())
-        if instance is None or not instance.status.is_terminal:
+        current = waiting.pop()
+        if not _may_go(tx, current):
             continue
         if recursive:
-            waiting += instances.children(tx.connection, instance.instance_id)
-        instances.delete(tx, instance.instance_id)
+            waiting += instances.children(tx.connection, current)
+        instances.delete(tx, current)
         deleted += 1
     return deleted
+
+
+def _may_go(tx: Transaction, instance_id: str) -> bool:
+    """Whether an instance is there and finished, or so damaged that it cannot ever be."""
+    try:
+        instance = instances.find(tx.connection, instance_id)
+    except DamagedRow:
+        return True
+    return instance is not None and instance.status.is_terminal
 
 
 def purge_expired(tx: Transaction, before: int, limit: int) -> int:
@@ -69,5 +79,6 @@ def purge_matching(
         (*values, limit),
     ).fetchall()
     for (instance_id,) in rows:
-        instances.delete(tx, instance_id)
+        if is_whole(instance_id):  # nothing can be looked for by an id that is no text
+            instances.delete(tx, instance_id)
     return len(rows)

@@ -32,9 +32,7 @@ def restart(tx: Transaction, instance_id: str, new_instance_id: str | None) -> s
             f"the orchestration instance '{instance_id}' is {instance.status.capitalize()}, "
             "and only a finished one can be restarted"
         )
-    (given,) = tx.connection.execute(
-        "SELECT input FROM instances WHERE instance_id = ?", (instance_id,)
-    ).fetchone()
+    given = instances.given_input(tx.connection, instance_id)
     started = pb.ExecutionStartedEvent()
     started.CopyFrom(instance.started)
     if given is not None:

@@ -12,7 +12,7 @@ from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Rewind, Start
 from local_runtime.scheduler.engine.rewind import RewindDecision, decide_rewind
 from local_runtime.scheduler.engine.status import Status
-from local_runtime.scheduler.storage import activities, history, instances, messages
+from local_runtime.scheduler.storage import activities, checksums, history, instances, messages
 from local_runtime.scheduler.storage.controls import InstanceNotFound, NotInThatState
 from local_runtime.scheduler.storage.instances import Instance
 from local_runtime.scheduler.storage.transaction import Transaction
@@ -44,9 +44,10 @@ def begin(
         )
     tx.connection.execute(
         "UPDATE instances SET status = 'RUNNING', completed_at = NULL, output = NULL,"
-        " failure = NULL, updated_at = ? WHERE instance_id = ?",
-        (tx.now, instance_id),
+        " output_checksum = ?, failure = NULL, updated_at = ? WHERE instance_id = ?",
+        (checksums.payload(instance_id, None), tx.now, instance_id),
     )
+    instances.seal(tx, instance_id)
     if parent_execution_id is None and instance.started.HasField("parentInstance"):
         to_no_run = pb.ParentInstanceInfo()
         to_no_run.CopyFrom(instance.started.parentInstance)
@@ -77,6 +78,7 @@ def apply(tx: Transaction, instance: Instance, end: Rewind) -> None:
         " WHERE instance_id = ?",
         (execution_id, kept.SerializeToString(), length, tx.now, instance_id),
     )
+    instances.seal(tx, instance_id)
     for task in decision.tasks:
         activities.add(tx, instance_id, execution_id, task)
     for timer in decision.timers:
@@ -174,3 +176,4 @@ def _link(tx: Transaction, child: Instance, parent: pb.ParentInstanceInfo) -> No
         "UPDATE instances SET started = ? WHERE instance_id = ?",
         (child.started.SerializeToString(), child.instance_id),
     )
+    instances.seal(tx, child.instance_id)

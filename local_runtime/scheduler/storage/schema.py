@@ -5,7 +5,10 @@ pastEvents: protobuf messages are merged by joining their bytes, so a work item 
 thousands of events is put together without reading one of them.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
+
+APPLICATION_ID = 0x42544F4E
+"""What says, in the header of a file, that it is a task hub's."""
 
 MIGRATIONS: dict[int, str] = {
     1: """
@@ -91,5 +94,22 @@ CREATE INDEX critical_sections_by_instance ON critical_sections (instance_id);
     2: """
 CREATE INDEX instances_by_completion ON instances (completed_at, instance_id)
     WHERE completed_at IS NOT NULL;
+""",
+    3: """
+-- Nothing: this number is kept for a table of counters.
+""",
+    # The files of older versions get theirs from what is in them, see database.
+    4: f"""
+PRAGMA application_id = {APPLICATION_ID};
+ALTER TABLE instances ADD COLUMN checksum INTEGER;
+ALTER TABLE instances ADD COLUMN progress_checksum INTEGER;
+ALTER TABLE instances ADD COLUMN input_checksum INTEGER;
+ALTER TABLE instances ADD COLUMN output_checksum INTEGER;
+ALTER TABLE history ADD COLUMN checksum INTEGER;
+ALTER TABLE inbox ADD COLUMN checksum INTEGER;
+ALTER TABLE tasks ADD COLUMN checksum INTEGER;
+ALTER TABLE delayed ADD COLUMN checksum INTEGER;
+ALTER TABLE entities ADD COLUMN checksum INTEGER;
+ALTER TABLE critical_sections ADD COLUMN checksum INTEGER;
 """,
 }

@@ -16,8 +16,10 @@ from local_runtime.scheduler.engine.decision import (
     Rewind,
 )
 from local_runtime.scheduler.engine.orchestration import decide_turn
+from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import (
     activities,
+    checksums,
     history,
     instances,
     locks,
@@ -88,7 +90,9 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
         head.orchestrationTraceContext.ParseFromString(instance.trace)
     beginning = head.SerializeToString()
     request = (
-        beginning + history.read(connection, instance_id) + wire.frames(wire.NEW_EVENTS, delivered)
+        beginning
+        + history.read(connection, instance_id, instance.history_length)
+        + wire.frames(wire.NEW_EVENTS, delivered)
     )
     started = instance.started
     return Turn(
@@ -166,6 +170,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         processed = max(1, min(processed, response.numEventsProcessed.value))
     messages.remove(tx, [p for p in turn.positions[:processed] if p is not None])
     if response.HasField("customStatus"):
+        # Its checksum comes with the rest of what this turn changes.
         tx.connection.execute(
             "UPDATE instances SET custom_status = ? WHERE instance_id = ?",
             (response.customStatus.value, turn.instance_id),
@@ -209,10 +214,26 @@ def _save_progress(
         if response.HasField("orchestrationTraceContext")
         else None
     )
+    status = Status.SUSPENDED if instance.suspended else Status.RUNNING
+    custom_status = instance.custom_status
+    if response.HasField("customStatus"):
+        custom_status = response.customStatus.value
+    trace = trace if trace is not None else instance.trace
+    progress = checksums.progress(
+        instance.instance_id,
+        status.value,
+        instance.suspended,
+        length,
+        tx.now,
+        None,
+        custom_status,
+        trace,
+        None,
+    )
     tx.connection.execute(
-        "UPDATE instances SET status = CASE WHEN suspended THEN 'SUSPENDED' ELSE 'RUNNING' END,"
-        " history_length = ?, updated_at = ?, trace = coalesce(?, trace) WHERE instance_id = ?",
-        (length, tx.now, trace, instance.instance_id),
+        "UPDATE instances SET status = ?, history_length = ?, updated_at = ?, trace = ?,"
+        " progress_checksum = ? WHERE instance_id = ?",
+        (status.value, length, tx.now, trace, progress, instance.instance_id),
     )
     if not instance.has_begun:
         tx.effects.changed[instance.instance_id] = None
@@ -241,19 +262,22 @@ def _begin_generation(tx: Transaction, instance: Instance, end: Continuation) ->
     kept = pb.ExecutionStartedEvent()
     kept.CopyFrom(end.started)
     kept.ClearField("input")
+    given = end.started.input.value if end.started.HasField("input") else None
     tx.connection.execute(
         "UPDATE instances SET execution_id = ?, started = ?, version = ?, input = ?,"
-        " status = CASE WHEN suspended THEN 'SUSPENDED' ELSE 'RUNNING' END,"
+        " input_checksum = ?, status = CASE WHEN suspended THEN 'SUSPENDED' ELSE 'RUNNING' END,"
         " history_length = 0, updated_at = ?, trace = NULL WHERE instance_id = ?",
         (
             execution_id,
             kept.SerializeToString(),
             end.started.version.value if end.started.HasField("version") else None,
-            end.started.input.value if end.started.HasField("input") else None,
+            given,
+            checksums.payload(instance_id, given),
             tx.now,
             instance_id,
         ),
     )
+    instances.seal(tx, instance_id)
     tx.effects.note(instance_id, "%s continued as new", instance.started.name)
 
 
