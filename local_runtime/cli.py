@@ -217,6 +217,20 @@ def run(
     _run_and_print(settings, name, input_json, timeout)
 
 
+@app.command("accept-damage")
+def accept_damage(
+    data: Annotated[Path, typer.Option(help="Where state is kept.")] = Path(".local"),
+) -> None:
+    """Give up the transactions behind the damage in a task hub's log, so that it can be used again.
+
+    Of the file and its log a copy is kept first. The scheduler must not run.
+    """
+    from local_runtime.scheduler.service import accepted_damage
+
+    done = accepted_damage.accept_damage(data.resolve())
+    typer.echo("\n".join(done) or "no log of a task hub is damaged; nothing has been changed")
+
+
 @app.command(hidden=True)
 def model(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 0, verbose: Verbose = False

@@ -129,6 +129,8 @@ class Covered:
     """One table: what identifies a row, whose it is, and what its checksums are over."""
 
     table: str
+    index: str | None
+    """The index that has the ids of the owners once more."""
     key: str
     columns: str
     owner: int
@@ -166,6 +168,23 @@ class Covered:
         """Return what tells of a damaged row."""
         return DamagedRow(self.table, key, str(row[self.owner]), what)
 
+    def with_owner(
+        self, connection: sqlite3.Connection, key: object, row: tuple[Any, ...], stored: Sums
+    ) -> tuple[Any, ...]:
+        """Return a damaged row with the id by which it is found, should that be its true one."""
+        if self.index is None:
+            return row
+        column = self.columns.split(", ")[self.owner]
+        found = connection.execute(
+            f"SELECT {self.key}, {column} FROM {self.table} INDEXED BY {self.index}"
+            f" WHERE {column} >= ''"
+        )
+        for other_key, owner_id in found:
+            if other_key == key:
+                better = (*row[: self.owner], owner_id, *row[self.owner + 1 :])
+                return better if self.fault(key, better, stored) is None else row
+        return row
+
 
 HEAD = "instance_id, execution_id, name, version, created_at, scheduled_at, parent_id, started"
 PROGRESS = (
@@ -186,6 +205,7 @@ def _instance(row: tuple[Any, ...]) -> Sums:
 COVERED = (
     Covered(
         "instances",
+        "sqlite_autoindex_instances_1",
         "rowid",
         f"{HEAD}, {PROGRESS}, input, output",
         0,
@@ -194,6 +214,7 @@ COVERED = (
     ),
     Covered(
         "history",
+        "sqlite_autoindex_history_1",
         "rowid",
         "instance_id, first_event, event_count, events",
         0,
@@ -202,6 +223,7 @@ COVERED = (
     ),
     Covered(
         "inbox",
+        "inbox_by_target",
         "position",
         "target_id, position, event",
         0,
@@ -210,6 +232,7 @@ COVERED = (
     ),
     Covered(
         "tasks",
+        "tasks_by_instance",
         "task_key",
         "task_key, instance_id, execution_id, task_id, request",
         1,
@@ -218,6 +241,7 @@ COVERED = (
     ),
     Covered(
         "delayed",
+        "delayed_by_target",
         "delayed_key",
         "delayed_key, due_at, target_id, execution_id, event",
         2,
@@ -226,6 +250,7 @@ COVERED = (
     ),
     Covered(
         "entities",
+        "sqlite_autoindex_entities_1",
         "rowid",
         "entity_id, state, holder_id, critical_section_id, modified_at",
         0,
@@ -234,6 +259,7 @@ COVERED = (
     ),
     Covered(
         "critical_sections",
+        None,
         "critical_section_id",
         "critical_section_id, instance_id",
         1,

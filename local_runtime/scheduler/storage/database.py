@@ -47,7 +47,7 @@ def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
         log = hub_file.check(path)
         with hub_file.no_logs_left(path):
             return _open(path, log, durability)
-    except (sqlite3.DatabaseError, OSError) as error:
+    except (sqlite3.DatabaseError, OSError, UnicodeError) as error:  # of a damaged schema, too
         raise StartupError(
             f"the task hub's file {path} cannot be used: {error}. "
             "Check its permissions and the free space, restore a copy, "
@@ -119,6 +119,7 @@ def _prepare(
     is_small = path.stat().st_size <= CHECKED_AT_START
     damaged_indexes = integrity.check_structure(connection, path, with_indexes=is_small)
     _migrate(connection)
+    _check_schema(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     return damaged_indexes
 
@@ -147,6 +148,26 @@ def _migrate(connection: sqlite3.Connection) -> None:
             checksums.add_missing(connection)
         faults.reach("migration.half")
     connection.execute("COMMIT")
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Let a file pass that has the tables and indexes that it should, word by word."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for script in MIGRATIONS.values():
+            fresh.executescript(script)
+        wrong = _definitions(fresh).items() - _definitions(connection).items()
+    if wrong:
+        names = ", ".join(sorted(name for name, _ in wrong))
+        raise StartupError(
+            f"the task hub's file {path} is damaged (the definition of {names} is another one). "
+            "Restore a copy, or start with another --data folder."
+        )
+
+
+def _definitions(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    # How SQLite puts an added column behind the others may be spaced in another way elsewhere.
+    return {str(name): "".join(str(sql).split()) for name, sql in rows}
 
 
 def _statements(script: str) -> list[str]:

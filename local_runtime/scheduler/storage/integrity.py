@@ -38,7 +38,8 @@ def check_structure(connection: sqlite3.Connection, path: Path, *, with_indexes:
     for verdict in found:
         if not _OF_A_ROW.fullmatch(verdict) and not _OF_AN_INDEX.fullmatch(verdict):
             raise StartupError(
-                f"the task hub's file {path} is damaged ({verdict}). It has not been changed. "
+                f"the task hub's file {path} is damaged ({' '.join(verdict.split())}). "
+                "It has not been changed. "
                 "Restore a copy, or start with another --data folder."
             )
     return _indexes_in(found)
@@ -94,11 +95,13 @@ def damaged_rows(connection: sqlite3.Connection) -> Iterator[list[DamagedRow]]:
 def _of_table(connection: sqlite3.Connection, covered: Covered) -> Iterator[list[DamagedRow]]:
     after: object | None = None
     while rows := covered.chunk(connection, after):
-        yield [
-            damage
-            for key, row, stored in rows
-            if (damage := covered.fault(key, row, stored)) is not None
-        ]
+        found: list[DamagedRow] = []
+        for key, row, stored in rows:
+            damage = covered.fault(key, row, stored)
+            if damage is not None:
+                known = covered.with_owner(connection, key, row, stored)
+                found.append(covered.damaged(key, known, damage.what))
+        yield found
         after = rows[-1][0]
 
 
