@@ -84,6 +84,8 @@ class HubReader:
     async def history(self, hub: str, instance_id: str) -> list[pb.HistoryEvent]:
         """Return the history of an instance; nothing if it has been purged meanwhile.
 
+        Of one that is damaged there is one event, which says so.
+
         Raises:
             SchedulerUnreachable: The scheduler does not answer.
         """
@@ -97,6 +99,9 @@ class HubReader:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return []
+            if error.code() is grpc.StatusCode.DATA_LOSS:
+                told = _optional(f"DamagedData: {error.details()}")
+                return [pb.HistoryEvent(eventId=-1, genericEvent=pb.GenericEvent(data=told))]
             raise _sorted(error) from error
 
     def _of(self, hub: str) -> tuple[tuple[str, str], ...]:

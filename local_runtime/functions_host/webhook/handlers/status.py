@@ -1,5 +1,7 @@
 """GET instances/{id} and GET instances: the state of one instance, and of many."""
 
+import grpc
+import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 from starlette.responses import Response
@@ -41,7 +43,7 @@ async def get_status(call: Call) -> Response:
     started = state.orchestrationStatus != pb.ORCHESTRATION_STATUS_PENDING
     if started and call.query.flag(SHOW_HISTORY):
         shown = Shown(show_input, call.query.flag(SHOW_HISTORY_OUTPUT))
-        history = history_view(await call.instances.history(state.instanceId), shown)
+        history = history_view(await _history(call, state), shown)
     payload = status_payload(state, show_input=show_input, history=history)
     if state.orchestrationStatus not in TERMINAL:
         location = f"{call.urls.origin}{raw_path(call.request)}"
@@ -50,6 +52,17 @@ async def get_status(call: Call) -> Response:
     failed = state.orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
     as_error = failed and call.query.flag(RETURN_500)
     return reply(500 if as_error else 200, payload)
+
+
+async def _history(call: Call, state: pb.OrchestrationState) -> list[pb.HistoryEvent]:
+    """Return a history; of one that is damaged in the scheduler's file, an event that says so."""
+    try:
+        return await call.instances.history(state.instanceId)
+    except grpc.aio.AioRpcError as problem:
+        if problem.code() is not grpc.StatusCode.DATA_LOSS:
+            raise
+        told = pb.GenericEvent(data=StringValue(value=f"DamagedData: {problem.details()}"))
+        return [pb.HistoryEvent(timestamp=state.lastUpdatedTimestamp, genericEvent=told)]
 
 
 async def list_instances(call: Call) -> Response:
