@@ -1,9 +1,7 @@
 """Rows whose content is not what was written: how they are told of, and how their text is read."""
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from google.protobuf.message import DecodeError, Message
 
@@ -11,9 +9,6 @@ from local_runtime.scheduler.engine.limits import shown
 
 ERROR_TYPE = "DamagedData"
 """The type of the failure as which clients see a damaged instance."""
-
-read_text: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="surrogateescape")
-"""Makes text of stored bytes; bytes that are no UTF-8 are kept, and end no statement."""
 
 
 @dataclass
@@ -33,6 +28,11 @@ class DamagedRow(Exception):
             f"{readable(self.owner)}: its data in the table {self.table} is damaged "
             f"(row {readable(str(self.key))}: {self.what})"
         )
+
+
+def read_text(stored: bytes) -> str:
+    """Make text of stored bytes; those that are no UTF-8 are kept, and end no statement."""
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def is_damage(error: Exception) -> bool:

@@ -118,6 +118,8 @@ def _prepare(
         raise hub_file.refuse_damaged_log(path, damage)
     is_small = path.stat().st_size <= CHECKED_AT_START
     damaged_indexes = integrity.check_structure(connection, path, with_indexes=is_small)
+    # From here on it would only tell sooner of what comes later, for a tenth of a step's time.
+    connection.execute("PRAGMA cell_size_check = OFF")
     _migrate(connection)
     _check_schema(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")

@@ -64,16 +64,23 @@ def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
     what = fault(row[:-2], row[-2], row[-1])
     if what is not None or row[0] != instance_id:
         raise DamagedRow("instances", instance_id, instance_id, what or "its id is another one")
-    return Instance(
-        instance_id,
-        execution_id=row[1],
-        status=Status(row[8]),
-        suspended=bool(row[9]),
-        started=parsed(pb.ExecutionStartedEvent, row[7], "instances", instance_id, instance_id),
-        history_length=row[10],
-        custom_status=row[13],
-        trace=row[14],
-    )
+    return _instance(instance_id, (row[1], *row[7:11], row[13], row[14]))
+
+
+def find_again(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
+    """Return an instance whose turn comes back: that it is sound was seen when it was loaded."""
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT execution_id, started, status, suspended, history_length, custom_status, trace"
+        " FROM instances WHERE instance_id = ?",
+        (instance_id,),
+    ).fetchone()
+    return _instance(instance_id, row) if row is not None else None
+
+
+def _instance(instance_id: str, row: tuple[Any, ...]) -> Instance:
+    execution_id, data, status, suspended, *rest = row
+    started = parsed(pb.ExecutionStartedEvent, data, "instances", instance_id, instance_id)
+    return Instance(instance_id, execution_id, Status(status), bool(suspended), started, *rest)
 
 
 def fault(row: tuple[Any, ...], head: int | None, progress: int | None) -> str | None:

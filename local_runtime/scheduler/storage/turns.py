@@ -157,7 +157,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         InvalidResponse: the answer makes no sense; nothing is changed.
         InvalidValue: it holds an id or a time that cannot be; nothing is changed.
     """
-    instance = instances.find(tx.connection, turn.instance_id)
+    instance = instances.find_again(tx.connection, turn.instance_id)
     if (
         instance is None
         or instance.status.is_terminal
