@@ -24,6 +24,9 @@ _SERVICE = "TaskHubSidecarService"
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Calls that wait to be taken up: gRPC would refuse some at random beyond 1000 of them.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
     # A second server on the port must fail, not share it.
     ("grpc.so_reuseport", 0),
     # Workers ping on idle streams; by default a server hangs up on those that do so often.
