@@ -40,6 +40,7 @@ from local_runtime.functions_host.webhook.task_hub.entities import Entities
 from local_runtime.functions_host.webhook.task_hub.instances import Instances
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES, is_too_large, may_pass
 
+_READS = ("GET", "HEAD", "OPTIONS")
 _MEBIBYTE = 1024 * 1024
 _WRONG = "Something went wrong while processing your request"
 
@@ -161,7 +162,7 @@ def _scheduler_refused(request: Request, problem: grpc.aio.AioRpcError) -> Respo
                 f"One message of the scheduler holds at most {MAX_MESSAGE_BYTES // _MEBIBYTE} MiB, "
                 "and this request, or what it asks for, is larger."
             )
-        case code if may_pass(problem):
+        case code if may_pass(problem) and request.method not in _READS:
             logger.warning(
                 "%s %s: the scheduler does not answer (%s: %s)",
                 request.method,
@@ -169,9 +170,10 @@ def _scheduler_refused(request: Request, problem: grpc.aio.AioRpcError) -> Respo
                 code.name,
                 problem.details(),
             )
-            reads = request.method in ("GET", "HEAD", "OPTIONS")
-            done = "" if reads else " It is not known whether what was asked for has been done."
-            return busy(f"The scheduler does not answer ({code.name}).{done}")
+            return busy(
+                f"The scheduler does not answer ({code.name}). It is not known whether what was "
+                "asked for has been done."
+            )
         case code:
             details = f"The scheduler answered {code.name}: {problem.details()}"
             logger.error("%s %s: %s", request.method, raw_path(request), details)

@@ -12,7 +12,7 @@ type Json = dict[str, Any]
 _JSON = "application/json"
 _COMMON = {
     400: Answer("The request makes no sense; `taskHub`, say.", (schemas.EXCEPTION, schemas.ERROR)),
-    500: Answer("A fault of the host or the scheduler.", (schemas.EXCEPTION,)),
+    500: Answer("A fault, or the scheduler could not be asked.", (schemas.EXCEPTION,)),
 }
 _NOT_NOW: Json = {
     "description": "Too much at once, the scheduler does not answer, or the host is starting or "

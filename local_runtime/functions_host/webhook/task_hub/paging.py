@@ -4,9 +4,8 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable
 
+import grpc
 import grpc.aio
-
-from local_runtime.scheduler.client import is_too_large
 
 PAGE_SIZE = 100
 LARGEST_PAGE = 2**31 - 1
@@ -48,7 +47,7 @@ async def fitting_page[Page](fetch: Callable[[int, bool], Awaitable[Page]], size
         try:
             return await fetch(size, with_payloads)
         except grpc.aio.AioRpcError as problem:
-            if not is_too_large(problem) or not with_payloads:
+            if problem.code() != grpc.StatusCode.RESOURCE_EXHAUSTED or not with_payloads:
                 raise
         # Each try costs as much as the one before: few of them, though a page gets shorter than
         # need be. The scheduler gives at most 1000 whatever is asked for.
