@@ -62,9 +62,10 @@ class Gate:
             while sent := client.recv(65536):
                 if sent.startswith(self.held) and self._catches():
                     held.set()
+                if held.is_set() and self.doing == "hold":
                     self.holds.set()
-                if held.is_set() and self.doing == "hold" and self.stays_shut():
-                    break
+                    if self.stays_shut():
+                        break
                 account.sendall(sent)
         with contextlib.suppress(OSError):
             account.shutdown(socket.SHUT_WR)
@@ -77,10 +78,10 @@ class Gate:
     def _answers(self, account: socket.socket, client: socket.socket, held) -> None:
         with contextlib.suppress(OSError):
             while sent := account.recv(65536):
-                if held.is_set() and self.doing == "cut answer":
-                    break
-                if held.is_set() and self.doing == "hold answer" and self.stays_shut():
-                    break
+                if held.is_set() and self.doing != "hold":
+                    self.holds.set()  # what was asked for has been done by now
+                    if self.doing == "cut answer" or self.stays_shut():
+                        break
                 client.sendall(sent)
         with contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
