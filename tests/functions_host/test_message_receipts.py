@@ -98,6 +98,7 @@ async def test_a_message_whose_renewal_was_not_answered_is_not_worked_on_again(a
             await asyncio.to_thread(until, lambda: is_empty(one.queue))
 
         assert one.taken == [1]
+        assert is_empty(one.poison)
 
 
 async def test_a_message_that_went_to_the_poison_queue_goes_there_once(azurite, name):
