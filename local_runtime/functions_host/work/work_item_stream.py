@@ -9,11 +9,16 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal.proto_task_hub_sidecar_service_stub import ProtoTaskHubSidecarServiceStub
 
-from local_runtime.scheduler.client import MAX_MESSAGE_BYTES, PING_SECONDS, SchedulerClient
+from local_runtime.scheduler.client import (
+    MAX_BYTES_KEY,
+    MAX_MESSAGE_BYTES,
+    PING_SECONDS,
+    SchedulerClient,
+)
 
 _SILENT_SECONDS = round(3 * PING_SECONDS)
 # What a worker takes in one message: a scheduler keeps larger work from those that take less.
-_MAX_MESSAGE = ("x-max-message-bytes", str(MAX_MESSAGE_BYTES))
+_MAX_MESSAGE = (MAX_BYTES_KEY, str(MAX_MESSAGE_BYTES))
 
 
 @dataclass(frozen=True)
