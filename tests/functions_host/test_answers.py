@@ -282,7 +282,7 @@ async def test_a_stream_on_which_nothing_comes_any_more_is_opened_again(
     scheduler.silent = True
     await scheduler.stream()
 
-    assert "nothing came for 15 s, not even a ping" in host[0].log
+    await asyncio.to_thread(host[0].wait_for_log, "nothing came for 15 s, not even a ping")
 
 
 async def test_a_host_says_how_large_a_message_it_takes(scheduler: ScriptedScheduler, host):
