@@ -14,7 +14,7 @@ from host_process import APPS, WEBHOOK, running_host
 from storage_answers import until
 
 APP = APPS / "paid"
-BURST = int(os.environ.get("BURST", "1300"))
+BURST = int(os.environ.get("BURST", "2000"))
 STARTS_SETTING = (
     "AzureFunctionsJobHost__extensions__durableTask__httpSettings__maxOutstandingStarts"
 )
@@ -54,7 +54,7 @@ async def test_of_a_burst_of_starts_that_wait_none_fails_and_all_complete(schedu
         )
 
         assert {status for status, _ in replies} <= {200, 202}
-        assert {body for status, body in replies if status == 200} == {b"3"}
+        assert {body for status, body in replies if status == 200} <= {b"3"}
         until(lambda: states(http) == {"Completed": BURST})
         assert "could not be" not in part.log
 
