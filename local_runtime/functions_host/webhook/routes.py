@@ -37,7 +37,8 @@ from local_runtime.functions_host.webhook.replies import (
 )
 from local_runtime.functions_host.webhook.task_hub.calls import MAX_PAYLOAD_BYTES
 from local_runtime.functions_host.webhook.task_hub.entities import Entities
-from local_runtime.functions_host.webhook.task_hub.instances import Instances
+from local_runtime.functions_host.webhook.task_hub.instances import START_SECONDS, Instances
+from local_runtime.functions_host.webhook.task_hub.start_queue import SchedulerStuck, StartQueue
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES, is_too_large, may_pass
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -73,6 +74,7 @@ class Webhook:
         self._context = context
         self._task_hub = task_hub
         self._starts = Throttle(context.host.max_starts, None)
+        self._start_queue = StartQueue(START_SECONDS)
 
     async def answer(self, request: Request) -> Response | None:
         """Answer a request; None if it is not for the webhook."""
@@ -99,6 +101,8 @@ class Webhook:
                 f"This host carries {self._context.host.max_starts} requests at once that start an "
                 "instance or wait for one, and this is one more. Nothing has started: try again."
             )
+        except SchedulerStuck:
+            return busy("The scheduler does not answer. Nothing has started: try again.")
         except Refused as refused:
             return refused.reply
         except grpc.aio.AioRpcError as problem:
@@ -126,6 +130,7 @@ class Webhook:
             context=self._context,
             instances=Instances(self._context.scheduler, hub),
             entities=Entities(self._context.scheduler, hub),
+            starts=self._start_queue,
             urls=ManagementUrls(origin, hub, connection, self._context.protection.webhook_key()),
         )
 

@@ -46,7 +46,8 @@ async def start(call: Call) -> Response:
     seconds = wait_seconds(call)
     request = _request(call)
     try:
-        instance_id = await call.instances.start(request)
+        async with call.starts.turn():
+            instance_id = await call.instances.start(request)
     except grpc.aio.AioRpcError as problem:
         if problem.code() == grpc.StatusCode.ALREADY_EXISTS:
             return error(409, _already_exists(request.instanceId, problem))

@@ -12,7 +12,7 @@ from local_runtime.scheduler.client import may_pass, pauses
 
 _LONGEST_WAIT = 24 * 3600.0
 # Longer than a scheduler takes to start again, and than most clients wait for an answer.
-_START_SECONDS = 20.0
+START_SECONDS = 20.0
 
 TERMINAL = frozenset(
     {
@@ -47,7 +47,7 @@ class Instances(HubCalls):
             AioRpcError: It was refused.
         """
         clock = asyncio.get_running_loop().time
-        end = clock() + _START_SECONDS
+        end = clock() + START_SECONDS
         waits = pauses()
         while True:
             patience = min(end - clock(), PATIENCE)
