@@ -122,10 +122,10 @@ class Dispatcher:
         if lost:
             logger.log(
                 logging.WARNING if stream.is_silent else logging.INFO,
-                "worker %d disconnected%s: %d work item(s) are ready again",
-                stream.number,
-                " after it had not answered any more" if stream.is_silent else "",
+                "a worker disconnected: %d work item(s) are ready again (worker %d%s)",
                 len(lost),
+                stream.number,
+                ", which had not answered any more" if stream.is_silent else "",
             )
         self.pump()
 
