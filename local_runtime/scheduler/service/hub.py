@@ -153,16 +153,25 @@ class Hub:
 
     def status(self) -> HubStatus:
         """Return how the hub is at the moment."""
-        kept = [row for row in self._unreadable if set_aside.is_still_there(self.view, row)]
+        problem = self.writer.problem
+        aside: list[SetAside] = []
+        try:
+            aside = self._all_set_aside()
+        except sqlite3.Error as error:
+            problem = problem or f"the file cannot be read: {error}"
         return HubStatus(
             name=self.name,
             waiting={kind.value: self.dispatcher.waiting(kind) for kind in Kind},
             workers=self.dispatcher.workers(),
             troubles=self.dispatcher.troubles(),
             tasks=self._tasks.reports(),
-            set_aside=[*set_aside.delayed(self.view, _MOST_SET_ASIDE), *kept[:_MOST_SET_ASIDE]],
-            disk_problem=self.writer.problem,
+            set_aside=aside,
+            disk_problem=problem,
         )
+
+    def _all_set_aside(self) -> list[SetAside]:
+        kept = [row for row in self._unreadable if set_aside.is_still_there(self.view, row)]
+        return [*set_aside.delayed(self.view, _MOST_SET_ASIDE), *kept[:_MOST_SET_ASIDE]]
 
     @property
     def is_settled(self) -> bool:

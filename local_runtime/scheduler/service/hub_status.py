@@ -21,4 +21,4 @@ class HubStatus:
     set_aside: Sequence[SetAside]
     """The rows of its file that cannot be read."""
     disk_problem: str
-    """Why the disk takes no writes; empty while it does."""
+    """Why the file cannot be written or read; empty while it can."""
