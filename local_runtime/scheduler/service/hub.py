@@ -5,12 +5,13 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from local_runtime.background import BackgroundTasks
 from local_runtime.clock import Clock
-from local_runtime.scheduler.dispatch.dispatcher import Dispatcher
+from local_runtime.scheduler.dispatch.dispatcher import Dispatcher, Source
 from local_runtime.scheduler.dispatch.streams import Kind
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
@@ -51,7 +52,9 @@ class Hub:
         self.writer = writer
         self.reader = reader
         self.waiters = Waiters()
-        self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
+        self.dispatcher = Dispatcher(
+            Source(writer, self._read_turn, partial(activities.find, view), new_id, clock)
+        )
         self.sizes = SizeWarnings(self.dispatcher.leased)
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
         # Lists and histories are read by `reader`.
@@ -172,6 +175,10 @@ class Hub:
     def _all_set_aside(self) -> list[SetAside]:
         kept = [row for row in self._unreadable if set_aside.is_still_there(self.view, row)]
         return [*set_aside.delayed(self.view, _MOST_SET_ASIDE), *kept[:_MOST_SET_ASIDE]]
+
+    def now(self) -> datetime:
+        """Return the time of the hub's clock."""
+        return self._clock.now()
 
     @property
     def is_settled(self) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from local_runtime.background import TaskReport
+from local_runtime.scheduler.dispatch.large_work import Trouble
+from local_runtime.scheduler.dispatch.workers import WorkerState
 from local_runtime.scheduler.storage.effects import SetAside
 
 
@@ -15,8 +16,8 @@ class HubStatus:
     name: str
     waiting: Mapping[str, int]
     """How many work items wait for a worker, by kind."""
-    workers: Sequence[Any]
-    troubles: Sequence[Any]
+    workers: Sequence[WorkerState]
+    troubles: Sequence[Trouble]
     tasks: Sequence[TaskReport]
     set_aside: Sequence[SetAside]
     """The rows of its file that cannot be read."""

@@ -19,6 +19,9 @@ from local_runtime.scheduler.storage.set_aside import (
 )
 from local_runtime.scheduler.storage.transaction import Transaction
 
+# Texts as bytes: to fetch one that is not UTF-8 would be an error of all rows.
+_COLUMNS = "task_key, CAST(instance_id AS BLOB), CAST(execution_id AS BLOB), task_id, request"
+
 
 def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> None:
     """Store an activity to run."""
@@ -69,17 +72,24 @@ def all_ready(
 
     Those that cannot be read are added to `unreadable`; nobody can run them.
     """
-    rows = connection.execute(
-        "SELECT task_key, CAST(instance_id AS BLOB), CAST(execution_id AS BLOB), task_id, request"
-        " FROM tasks ORDER BY task_key"
-    )
-    for row in rows:
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM tasks ORDER BY task_key"):
         try:
             yield _ready(row)
         except Unreadable as error:
             if unreadable is not None:
                 shown = as_far_as_readable(row[1])
                 unreadable.append(SetAside(ACTIVITY, row[0], shown, str(error)))
+
+
+def find(connection: sqlite3.Connection, task_key: int) -> ReadyTask | None:
+    """Return a stored activity; None when it has its result, or nobody can use that any more."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM tasks WHERE task_key = ?", (task_key,)
+    ).fetchone()
+    try:
+        return None if row is None else _ready(row)
+    except Unreadable:
+        return None
 
 
 def _ready(row: tuple[int, bytes, bytes, int, bytes]) -> ReadyTask:
