@@ -138,7 +138,9 @@ INBOX = {
 
 
 @pytest.mark.parametrize("statement", INBOX.values(), ids=INBOX)
-async def test_an_unreadable_event_keeps_nobody_elses_work_back(scheduler, statement) -> None:
+async def test_an_unreadable_event_keeps_nobody_elses_work_back(
+    scheduler: Scheduler, statement: str, caplog
+) -> None:
     hub = await scheduler.hub()
     for instance_id in ("broken", "sound"):
         await hub.start(instance_id)
@@ -146,6 +148,9 @@ async def test_an_unreadable_event_keeps_nobody_elses_work_back(scheduler, state
         assert await begun(hub, 1) == {"sound"}
         await hub.start("new")
         assert "new" in await begun(hub, 2)
+    told = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert len(told) == 1
+    assert "queued event" in told[0] or told[0].startswith("broken: its work could not")
 
 
 ACTIVITIES = {

@@ -54,7 +54,6 @@ class BlobScan:
         self._seen: set[str] | None = None
         self._account = Reachability(f"container {pattern.container!r}")
         self._stopping = False
-        self._failed: set[str] = set()
 
     async def run(self) -> None:
         """Look for new versions until cancelled."""
@@ -104,15 +103,14 @@ class BlobScan:
         except Exception as error:
             if _is_the_accounts(error):
                 raise
-            if key not in self._failed:
-                self._failed.add(key)
-                logger.exception(
-                    "function %s: blob %r in container %r could not be handed over; it is tried "
-                    "again with each look, and the other blobs go on",
-                    self._function,
-                    name,
-                    self._pattern.container,
-                )
+            # Not tried at each look: if it is the receipt that fails, each would run the function.
+            logger.exception(
+                "function %s: blob %r in container %r could not be handed over. The others go on; "
+                "it is tried again when the host is started again",
+                self._function,
+                name,
+                self._pattern.container,
+            )
             return False
         return True
 
@@ -130,7 +128,7 @@ def _is_the_accounts(error: Exception) -> bool:
     if not isinstance(error, HttpResponseError):
         return isinstance(error, AzureError)
     # The one request makes no sense to an account that answers: of a name that cannot be, say.
-    return error.status_code not in (400, 409, 412, 413, 414)
+    return error.status_code not in (400, 413, 414)
 
 
 def _kind(blob: BlobProperties) -> str:
