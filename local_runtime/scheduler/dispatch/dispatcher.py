@@ -43,7 +43,8 @@ from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
 logger = logging.getLogger("local_runtime.scheduler")
 
 RETRY_SECONDS = 0.5  # before work that could not be read, or was given back, is tried again
-_LONGEST_RETRY_SECONDS = 30.0  # where it cannot be read again and again
+
+_LONGEST_RETRY_SECONDS = 60.0
 
 _FIELD = {
     Kind.ORCHESTRATION: wire.ORCHESTRATOR_REQUEST,
@@ -73,12 +74,12 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._workers = Workers()
         self._tasks = TaskQueue()
+        self._unreadable: dict[str, int] = {}  # targets whose work could not be put together
         self._loading = 0  # entities whose batches are being put together
         self._leases = Leases(source.new_id)
         self._given_back = GivenBack()
         self._large = LargeWork(source.clock.now)
         self.late = LateResults(source.read_task, self._leases, self._tasks, self._given_back)
-        self._failing: dict[str, float] = {}  # targets that cannot be read, and their last pause
         self._targets = Targets(self._activities_out, self.pump, self._loop)
         self._closed = False
 
@@ -121,10 +122,10 @@ class Dispatcher:
         if lost:
             logger.log(
                 logging.WARNING if stream.is_silent else logging.INFO,
-                "worker %d disconnected%s: %d work item(s) are ready again",
-                stream.number,
-                " after it had not answered any more" if stream.is_silent else "",
+                "a worker disconnected: %d work item(s) are ready again (worker %d%s)",
                 len(lost),
+                stream.number,
+                ", which had not answered any more" if stream.is_silent else "",
             )
         self.pump()
 
@@ -202,7 +203,7 @@ class Dispatcher:
         return self._workers.states()
 
     def troubles(self) -> list[Trouble]:
-        """Return what went wrong lately with work that no worker could be given, latest last."""
+        """Return what went wrong lately with work that was too large, the latest last."""
         return list(self._large.troubles)
 
     # -- handing out -----------------------------------------------------------------------------
@@ -239,11 +240,10 @@ class Dispatcher:
             return
         try:
             turn = self._source.read_turn(target_id)
-        except Exception as error:
-            # Whatever it is: one instance that cannot be read must not keep the others waiting.
+        except Exception as error:  # one that cannot be read must not hold up the others
             self._try_later(target_id, error)
         else:
-            self._failing.pop(target_id, None)
+            self._unreadable.pop(target_id, None)
             self._offer(kind, target_id, turn)
 
     def _loaded(self, target_id: str, done: asyncio.Future[Batch | None]) -> None:
@@ -253,7 +253,7 @@ class Dispatcher:
         if (error := done.exception()) is not None:
             self._try_later(target_id, error)
             return
-        self._failing.pop(target_id, None)
+        self._unreadable.pop(target_id, None)
         self._offer(Kind.ENTITY, target_id, done.result())
         self.pump()
 
@@ -295,15 +295,16 @@ class Dispatcher:
             self._targets.park(kind, target_id, work.name, _version(work))
 
     def _try_later(self, target_id: str, error: BaseException) -> None:
-        pause = RETRY_SECONDS
+        """Try again to put work together, less and less often; the log tells of it once."""
+        tries = self._unreadable[target_id] = self._unreadable.get(target_id, 0) + 1
         # Of a failing disk the writer tells, once.
-        if not isinstance(error, StorageUnavailable):
-            if target_id not in self._failing:
-                text = f"its work could not be put together: {error}"
-                self._large.troubles.append(Trouble(target_id, text, self._clock.now()))
-                logger.error("%s: %s. It is tried again, others go on.", shown(target_id), text)
-            pause = min(2 * self._failing.get(target_id, RETRY_SECONDS / 2), _LONGEST_RETRY_SECONDS)
-            self._failing[target_id] = pause
+        if tries == 1 and not isinstance(error, StorageUnavailable):
+            text = f"its work cannot be put together: {error}"
+            logger.error("%s: %s. The others go on; it is tried again.", shown(target_id), text)
+            self._large.note(target_id, text)
+        pause = min(RETRY_SECONDS * 2 ** min(tries - 1, 10), _LONGEST_RETRY_SECONDS)
+        if isinstance(error, StorageUnavailable):
+            pause = RETRY_SECONDS
         self._loop.call_later(pause, self._free_again, target_id)
 
     def _lease(
@@ -387,13 +388,13 @@ class Dispatcher:
 
     def _revoke(self, target_id: str) -> None:
         """Void whatever is queued or leased for a target that ended or was deleted."""
-        self._failing.pop(target_id, None)
         self._tasks.drop_instance(target_id)
         self._given_back.drop_target(target_id)
         self._targets.drop(target_id)
         if any(item.target_id == target_id for item in self._large.aside):
             self._targets.forget(target_id)
         self._large.drop_target(target_id)
+        self._unreadable.pop(target_id, None)
         for lease in self._leases.of_target(target_id):
             self.late.settled(lease)
             self._end(lease)
