@@ -302,7 +302,7 @@ class Dispatcher:
             text = f"its work cannot be put together: {error}"
             logger.error("%s: %s. The others go on; it is tried again.", shown(target_id), text)
             self._large.note(target_id, text)
-        pause = min(RETRY_SECONDS * 2 ** (tries - 1), _LONGEST_RETRY_SECONDS)
+        pause = min(RETRY_SECONDS * 2 ** min(tries - 1, 10), _LONGEST_RETRY_SECONDS)
         if isinstance(error, StorageUnavailable):
             pause = RETRY_SECONDS
         self._loop.call_later(pause, self._free_again, target_id)
