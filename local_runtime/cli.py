@@ -217,6 +217,31 @@ def run(
     _run_and_print(settings, name, input_json, timeout)
 
 
+@app.command()
+def status(
+    dashboard_port: DashboardPort = 8082,
+    port: HttpPort = 7071,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say how a running runtime is: what waits, who works, what goes on in the background.
+
+    The exit status is 0 if all is well, and 1 if a part is not reached or something is broken. A
+    host that asks for keys is given the one in FUNCTIONS_KEY.
+    """
+    from local_runtime.commands.status_command import ask
+
+    found = ask(dashboard_port, port)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        from rich.console import Console
+
+        from local_runtime.commands.status_words import show
+
+        show(found, Console())
+    sys.exit(1 if found.problems else 0)
+
+
 @app.command(hidden=True)
 def model(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 0, verbose: Verbose = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import cast
@@ -14,6 +15,8 @@ from local_runtime.http_server.connection import Connection, State
 from local_runtime.listening import listen as listen
 
 _CHECK_SECONDS = 1.0
+
+logger = logging.getLogger("local_runtime.http")
 
 
 @contextlib.asynccontextmanager
@@ -63,8 +66,14 @@ async def _check(state: State) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
-        for connection in list(state.connections):
-            cast("Connection", connection).check(loop.time(), _CHECK_SECONDS)
+        for found in list(state.connections):
+            connection = cast("Connection", found)
+            try:
+                connection.check(loop.time(), _CHECK_SECONDS)
+            except Exception:
+                # Of this one connection: the others are looked at all the same.
+                logger.exception("a connection could not be checked; it is broken off")
+                connection.transport.abort()
 
 
 class _Requests:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_runtime.background import BackgroundTask
+from local_runtime.clock import SystemClock
 from local_runtime.errors import StartupError
 from local_runtime.processes.child_process import ChildProcess
 
@@ -44,7 +46,7 @@ class KeptPart:
         self._part = part
         self._facts: Facts = {}
         self._process: ChildProcess | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: BackgroundTask | None = None
         self._may_begin = False
         self._stopping = False
 
@@ -54,10 +56,11 @@ class KeptPart:
         Raises:
             StartupError: It cannot start; the message is its own.
         """
-        process = await self._start_process()
+        await self._start_process()
         if self._stopping:
             raise StartupError(f"{self._name} was stopped as it started.")
-        self._keeping = asyncio.create_task(self._keep(process))
+        self._keeping = BackgroundTask(f"keeping {self._name}", self._keep, SystemClock())
+        self._keeping.start()
         return self._facts
 
     def begin(self) -> None:
@@ -87,9 +90,7 @@ class KeptPart:
 
     async def _keep_no_longer(self) -> None:
         if self._keeping is not None:
-            self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
+            await self._keeping.stop()
 
     async def _start_process(self) -> ChildProcess:
         part = self._part
@@ -98,25 +99,31 @@ class KeptPart:
             part.arguments(self._facts), environment, part.descriptors
         )
         self._process = process
-        report = await process.report()
-        if report is None:
-            raise StartupError(
-                f"{part.name} ended as it started ({await process.ended()}); "
-                "what it logged before says why."
-            )
-        if "error" in report:
+        try:
+            self._facts = await self._hear_from(process)
+        except Exception:
             await process.stop(part.stop_seconds)
-            raise StartupError(str(report["error"]))
-        self._facts = report["ready"]
+            raise
         logger.debug("%s is ready (process %d)", part.name, process.pid)
         if self._may_begin:
             process.begin()
         return process
 
-    async def _keep(self, process: ChildProcess) -> None:
+    async def _hear_from(self, process: ChildProcess) -> Facts:
+        report = await process.report()
+        if report is None:
+            raise StartupError(
+                f"{self._name} ended as it started ({await process.ended()}); "
+                "what it logged before says why."
+            )
+        if "error" in report:
+            raise StartupError(str(report["error"]))
+        return report["ready"]
+
+    async def _keep(self) -> None:
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
-        running: ChildProcess | None = process
+        running = self._process
         while True:
             began = loop.time()
             if running is not None:
@@ -140,6 +147,10 @@ class KeptPart:
             process = await self._start_process()
         except (StartupError, OSError) as error:
             logger.warning("%s did not start; next try in %g s: %s", self._name, next_pause, error)
+            return None
+        except Exception:
+            # Such as a first word that is not the part's own. A try may be all that it takes.
+            logger.exception("%s did not start; next try in %g s", self._name, next_pause)
             return None
         logger.info("%s runs again (process %d)", self._name, process.pid)
         return process

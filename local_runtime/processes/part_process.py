@@ -111,9 +111,13 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
         await serve(PartControl(announce, stop, begin, make_way, made_way=_nobody_listens))
     else:
         words = {BEGIN: begin, MAKE_WAY: make_way}
-        parent.watch(
-            lambda word: loop.call_soon_threadsafe(words[word].set), lambda: end(_ORPHAN_SECONDS)
-        )
+
+        def on_word(word: bytes) -> None:
+            # A parent that is killed as it writes leaves half a word.
+            if word in words:
+                loop.call_soon_threadsafe(words[word].set)
+
+        parent.watch(on_word, lambda: end(_ORPHAN_SECONDS))
         await serve(PartControl(parent.ready, stop, begin, make_way, parent.made_way))
     if not stop.is_set():
         raise RuntimeError("the part ended without having been told to")
@@ -172,12 +176,15 @@ class _Parent:
         """
 
         def listen() -> None:
-            with os.fdopen(self._lifeline, "rb") as lifeline:
-                for word in lifeline:
-                    with contextlib.suppress(RuntimeError):  # the loop is closed already
-                        on_word(word)
-            logger.debug("the parent is gone")
-            on_gone()
+            # Whatever happens: a part that does not hear its parent any more must not stay behind.
+            try:
+                with os.fdopen(self._lifeline, "rb") as lifeline:
+                    for word in lifeline:
+                        with contextlib.suppress(RuntimeError):  # the loop is closed already
+                            on_word(word)
+                logger.debug("the parent is gone")
+            finally:
+                on_gone()
 
         threading.Thread(target=listen, name="lifeline", daemon=True).start()
 

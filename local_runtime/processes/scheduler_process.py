@@ -82,6 +82,7 @@ class SchedulerProcess:
                     functions_url=self.functions_url,
                     clock=clock,
                     movable=movable,
+                    status=lambda: [hub.status() for hub in hubs.opened()],
                 )
                 await dashboard.serve(settings, ready=_with(facts, ready), stop=stop)
         finally:

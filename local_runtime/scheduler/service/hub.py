@@ -4,27 +4,32 @@ import asyncio
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from local_runtime.background import BackgroundTasks
 from local_runtime.clock import Clock
 from local_runtime.scheduler.dispatch.dispatcher import Dispatcher, Source
+from local_runtime.scheduler.dispatch.streams import Kind
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.housekeeping import Housekeeping
+from local_runtime.scheduler.service.hub_status import HubStatus
 from local_runtime.scheduler.service.size_warnings import SizeWarnings
 from local_runtime.scheduler.service.timers import Timers
 from local_runtime.scheduler.service.waiters import Waiters
-from local_runtime.scheduler.storage import activities, messages, turns
+from local_runtime.scheduler.storage import activities, messages, set_aside, turns
 from local_runtime.scheduler.storage.database import Durability, open_reader, open_writer
-from local_runtime.scheduler.storage.effects import Effects
+from local_runtime.scheduler.storage.effects import Effects, SetAside
 from local_runtime.scheduler.storage.reader import Reader
 from local_runtime.scheduler.storage.turns import Turn
 from local_runtime.scheduler.storage.writer import Writer
 
 logger = logging.getLogger("local_runtime.scheduler")
+
+_MOST_SET_ASIDE = 100  # rows of each kind that a status lists
 
 
 def new_id() -> str:
@@ -58,6 +63,8 @@ class Hub:
         self._clock = clock
         self._timers: Timers | None = None
         self._housekeeping: Housekeeping | None = None
+        self._tasks = BackgroundTasks(clock, f"task hub {name}")
+        self._unreadable: list[SetAside] = []
 
     @classmethod
     def open(
@@ -75,17 +82,20 @@ class Hub:
             StartupError: the file cannot be used; the message says why.
         """
         connection = open_writer(path, durability)
-        targets = messages.all_targets(connection)
-        tasks = list(activities.all_ready(connection))
+        unreadable: list[SetAside] = []
+        targets = messages.all_targets(connection, unreadable)
+        tasks = list(activities.all_ready(connection, unreadable))
         next_due = messages.next_due(connection)
         writer = Writer(connection, clock, ids)
         hub = cls(name, writer, Reader(path), open_reader(path), clock)
         hub.dispatcher.seed(targets, tasks)
+        hub._set_aside(unreadable)
+        hub._unreadable = unreadable
         writer.start(hub.committed)
         hub._timers = Timers(writer, clock, next_due)
-        hub._timers.start()
+        hub._tasks.start("timers", hub._timers.run)
         hub._housekeeping = Housekeeping(name, writer, clock, retention)
-        hub._housekeeping.start()
+        hub._tasks.start("housekeeping", hub._housekeeping.run)
         if targets or tasks:
             logger.info(
                 "task hub %s: took up %d instance(s) and entities and %d activities",
@@ -102,15 +112,61 @@ class Hub:
         return turn
 
     def committed(self, effects: Effects) -> None:
-        """Let the world see what is now on disk."""
+        """Let the world see what is now on disk; where one part fails, the others are told."""
+        for tell in (self._log, self._tell_timers, self._tell_waiters, self.dispatcher.add):
+            try:
+                tell(effects)
+            except Exception:
+                logger.exception("task hub %s: unexpected error after a commit", self.name)
+
+    def _log(self, effects: Effects) -> None:
+        self._set_aside(effects.set_aside)
         if logger.isEnabledFor(logging.INFO):
             for target_id, text, values in effects.notes:
                 logger.info("%s: %s", target_id, shown(text % values))
+        self.sizes.look_at_entities(effects.ready)
+
+    def _tell_timers(self, effects: Effects) -> None:
         if effects.due_at is not None and self._timers is not None:
             self._timers.added(effects.due_at)
-        self.sizes.look_at_entities(effects.ready)
+
+    def _tell_waiters(self, effects: Effects) -> None:
         self.waiters.wake(effects.changed)
-        self.dispatcher.add(effects)
+
+    def _set_aside(self, rows: Iterable[SetAside]) -> None:
+        for row in rows:
+            logger.error(
+                "task hub %s: the %s %d for %s cannot be read (%s): it is set aside, and all "
+                "else goes on. It stays in the hub's file; `python -m local_runtime status` lists "
+                "it until it is deleted.",
+                self.name,
+                row.what,
+                row.key,
+                shown(row.target_id),
+                row.why,
+            )
+
+    def status(self) -> HubStatus:
+        """Return how the hub is at the moment."""
+        problem = self.writer.problem
+        aside: list[SetAside] = []
+        try:
+            aside = self._all_set_aside()
+        except sqlite3.Error as error:
+            problem = problem or f"the file cannot be read: {error}"
+        return HubStatus(
+            name=self.name,
+            waiting={kind.value: self.dispatcher.waiting(kind) for kind in Kind},
+            workers=self.dispatcher.workers(),
+            troubles=self.dispatcher.troubles(),
+            tasks=self._tasks.reports(),
+            set_aside=aside,
+            disk_problem=problem,
+        )
+
+    def _all_set_aside(self) -> list[SetAside]:
+        kept = [row for row in self._unreadable if set_aside.is_still_there(self.view, row)]
+        return [*set_aside.delayed(self.view, _MOST_SET_ASIDE), *kept[:_MOST_SET_ASIDE]]
 
     def now(self) -> datetime:
         """Return the time of the hub's clock."""
@@ -141,9 +197,7 @@ class Hub:
         """Commit what is under way and close the file; nothing is handed out any more."""
         self.closed = True
         self.dispatcher.close()
-        for running in (self._timers, self._housekeeping):
-            if running is not None:
-                await running.close()
+        await self._tasks.stop()
         self.writer.close()
         await asyncio.to_thread(self.reader.close)
         self.view.close()

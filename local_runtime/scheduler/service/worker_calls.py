@@ -29,7 +29,7 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 # Clients take a silent stream for a dead one after 15 s at the earliest.
 PING_SECONDS = 5
-_LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
+LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
 _PING = pb.WorkItem(healthPing=pb.HealthPing()).SerializeToString()
 
 
@@ -56,7 +56,7 @@ async def get_work_items(hub: Hub, request: pb.GetWorkItemsRequest, call: Call) 
     )
     try:
         for second in itertools.count(1):
-            if await stream.ends_within(_LOOK_SECONDS):
+            if await stream.ends_within(LOOK_SECONDS):
                 break
             hub.dispatcher.look_at(stream)
             if second % PING_SECONDS == 0:
@@ -194,12 +194,13 @@ def _settle(hub: Hub, lease: Lease, recording: asyncio.Future[bool]) -> None:
 
 def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) -> None:
     if recording.exception() is None:
-        logger.info(
-            "%s: the result of %s (task %d) came after its worker had been lost, and counts",
-            late.task.instance_id,
-            late.task.name,
-            late.task.task_id,
-        )
+        if recording.result():
+            logger.info(
+                "%s: the result of %s (task %d) came after its worker had been lost, and counts",
+                late.task.instance_id,
+                late.task.name,
+                late.task.task_id,
+            )
         hub.dispatcher.late.recorded(late)
     else:
         hub.dispatcher.late.refused(late)

@@ -4,15 +4,23 @@ import sqlite3
 from collections.abc import Iterator
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Message, Task
 from local_runtime.scheduler.engine.limits import bounded
 from local_runtime.scheduler.storage import messages
-from local_runtime.scheduler.storage.effects import ReadyTask
+from local_runtime.scheduler.storage.effects import ReadyTask, SetAside
+from local_runtime.scheduler.storage.set_aside import (
+    ACTIVITY,
+    Unreadable,
+    as_far_as_readable,
+    readable,
+)
 from local_runtime.scheduler.storage.transaction import Transaction
 
-_COLUMNS = "task_key, instance_id, execution_id, task_id, request"
+# Texts as bytes: to fetch one that is not UTF-8 would be an error of all rows.
+_COLUMNS = "task_key, CAST(instance_id AS BLOB), CAST(execution_id AS BLOB), task_id, request"
 
 
 def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> None:
@@ -57,21 +65,40 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
     return messages.send(tx, Message(task.instance_id, event, execution_id=task.execution_id))
 
 
-def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
-    """Return every stored activity, in the order they were scheduled."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM tasks ORDER BY task_key")
-    return map(_ready, rows)
+def all_ready(
+    connection: sqlite3.Connection, unreadable: list[SetAside] | None = None
+) -> Iterator[ReadyTask]:
+    """Return every stored activity, in the order they were scheduled.
+
+    Those that cannot be read are added to `unreadable`; nobody can run them.
+    """
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM tasks ORDER BY task_key"):
+        try:
+            yield _ready(row)
+        except Unreadable as error:
+            if unreadable is not None:
+                shown = as_far_as_readable(row[1])
+                unreadable.append(SetAside(ACTIVITY, row[0], shown, str(error)))
 
 
 def find(connection: sqlite3.Connection, task_key: int) -> ReadyTask | None:
-    """Return a stored activity; None when it has its result, or is not wanted any more."""
+    """Return a stored activity; None when it has its result, or nobody can use that any more."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM tasks WHERE task_key = ?", (task_key,)
     ).fetchone()
-    return None if row is None else _ready(row)
+    try:
+        return None if row is None else _ready(row)
+    except Unreadable:
+        return None
 
 
-def _ready(row: tuple[int, str, str, int, bytes]) -> ReadyTask:
-    parsed = pb.ActivityRequest.FromString(row[4])
+def _ready(row: tuple[int, bytes, bytes, int, bytes]) -> ReadyTask:
+    key, instance, execution, task_id, request = row
+    instance_id = readable(instance, "its instance")
+    execution_id = readable(execution, "its generation")
+    try:
+        parsed = pb.ActivityRequest.FromString(request)
+    except DecodeError as error:
+        raise Unreadable("its bytes are not an activity's") from error
     version = parsed.version.value if parsed.HasField("version") else None
-    return ReadyTask(*row[:4], parsed.name, version, row[4])
+    return ReadyTask(key, instance_id, execution_id, task_id, parsed.name, version, request)

@@ -17,6 +17,17 @@ class ReadyTask:
     request: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that cannot be read: it is kept, and not looked at again."""
+
+    what: str  # like `delayed message`
+    key: int
+    target_id: str  # whom it is for, as far as that can be read
+    why: str
+    due_at: int | None = None
+
+
 @dataclass(slots=True)
 class Effects:
     """Consequences of committed transactions for those who wait; none happens before the commit."""
@@ -30,6 +41,7 @@ class Effects:
     notes: list[tuple[str, str, tuple[Any, ...]]] = field(
         default_factory=list[tuple[str, str, tuple[Any, ...]]]
     )
+    set_aside: list[SetAside] = field(default_factory=list[SetAside])
 
     def note(self, instance_id: str, text: str, *values: object) -> None:
         """Keep one line for the log, to be written after the commit."""
@@ -46,5 +58,6 @@ class Effects:
         self.cancelled |= later.cancelled
         self.changed |= later.changed
         self.notes += later.notes
+        self.set_aside += later.set_aside
         if later.due_at is not None:
             self.delayed(later.due_at)

@@ -1,13 +1,24 @@
 """The one door: every event for an instance or an entity enters through its inbox."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime import faults
 from local_runtime.scheduler.engine.decision import Message
 from local_runtime.scheduler.engine.entity import Queued
+from local_runtime.scheduler.storage import set_aside
+from local_runtime.scheduler.storage.effects import SetAside
+from local_runtime.scheduler.storage.set_aside import (
+    DelayedRow,
+    Unreadable,
+    as_far_as_readable,
+    readable,
+)
 from local_runtime.scheduler.storage.transaction import Transaction
+
+_LATEST = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
 _FOR_ENTITIES = frozenset(
     {
@@ -119,36 +130,58 @@ def is_queued(connection: sqlite3.Connection, position: int) -> bool:
     return row.fetchone() is not None
 
 
-def all_targets(connection: sqlite3.Connection) -> list[str]:
-    """Return every target with something in its inbox, the longest waiting first."""
-    rows = connection.execute(
-        "SELECT target_id FROM inbox GROUP BY target_id ORDER BY min(position)"
-    )
-    return [target_id for (target_id,) in rows]
+def all_targets(
+    connection: sqlite3.Connection, unreadable: list[SetAside] | None = None
+) -> list[str]:
+    """Return every target with something in its inbox, the longest waiting first.
+
+    Those whose id cannot be read are added to `unreadable`, and are nobody's.
+    """
+    rows: list[tuple[int, bytes]] = connection.execute(
+        "SELECT min(position), CAST(target_id AS BLOB) FROM inbox GROUP BY target_id"
+        " ORDER BY min(position)"
+    ).fetchall()
+    found: list[str] = []
+    for position, target in rows:
+        try:
+            found.append(readable(target, "its target"))
+        except Unreadable as error:
+            shown = as_far_as_readable(target)
+            if unreadable is not None:
+                unreadable.append(SetAside(set_aside.INBOX, position, shown, str(error)))
+    return found
 
 
 def deliver_due(tx: Transaction, limit: int = 500) -> int | None:
-    """Move what is due into the inboxes; return when the next one is due, or None."""
-    rows = tx.connection.execute(
-        "SELECT delayed_key, target_id, execution_id, event FROM delayed"
+    """Move what is due into the inboxes; return when the next one is due, or None.
+
+    A message that cannot be read is set aside; it holds up no other one.
+    """
+    rows: list[DelayedRow] = tx.connection.execute(
+        f"SELECT {set_aside.DELAYED_COLUMNS} FROM delayed"
         " WHERE due_at <= ? ORDER BY due_at, delayed_key LIMIT ?",
         (tx.now, limit),
     ).fetchall()
-    tx.connection.executemany(
-        "DELETE FROM delayed WHERE delayed_key = ?", [row[:1] for row in rows]
-    )
-    if rows:
-        faults.reach("delayed.half")
-    for _, target_id, execution_id, event in rows:
-        parsed = pb.HistoryEvent.FromString(event)
-        if send(tx, Message(target_id, parsed, execution_id=execution_id)):
-            tx.effects.note(
-                target_id, "%s is due", _DUE.get(parsed.WhichOneof("eventType") or "", "a message")
-            )
+    for row, error in tx.for_all(rows, lambda some: _deliver(tx, some)):
+        set_aside.set_delayed_aside(tx, row, error)
     return next_due(tx.connection)
 
 
+def _deliver(tx: Transaction, rows: Sequence[DelayedRow]) -> None:
+    tx.connection.executemany(
+        "DELETE FROM delayed WHERE delayed_key = ?", [row[:1] for row in rows]
+    )
+    faults.reach("delayed.half")
+    for row in rows:
+        message = set_aside.delayed_message(row)
+        if send(tx, message):
+            kind = message.event.WhichOneof("eventType") or ""
+            tx.effects.note(message.target_id, "%s is due", _DUE.get(kind, "a message"))
+
+
 def next_due(connection: sqlite3.Connection) -> int | None:
-    """Return when the next delayed message is due."""
-    (due_at,) = connection.execute("SELECT min(due_at) FROM delayed").fetchone()
-    return due_at
+    """Return when the next delayed message is due, as a time that can be; or None."""
+    (due_at,) = connection.execute(
+        "SELECT min(due_at) FROM delayed WHERE due_at < ?", (set_aside.NEVER,)
+    ).fetchone()
+    return None if due_at is None else max(0, min(due_at, _LATEST))

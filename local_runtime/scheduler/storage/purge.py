@@ -1,7 +1,11 @@
 """Deletes finished instances for good."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import entities, instances, messages
+from local_runtime.scheduler.storage.set_aside import as_far_as_readable, readable
 from local_runtime.scheduler.storage.transaction import Transaction
 
 
@@ -26,19 +30,42 @@ def purge(tx: Transaction, instance_id: str, *, recursive: bool) -> int:
     return deleted
 
 
-def purge_expired(tx: Transaction, before: int, limit: int) -> int:
+@dataclass(frozen=True, slots=True)
+class PurgedGroup:
+    """What came of one group of instances that were to be deleted."""
+
+    deleted: int
+    failed: dict[str, str]
+    """Why some are still there, by instance id, as far as that can be read."""
+    is_full: bool
+    """Whether there may be more."""
+
+
+def purge_expired(tx: Transaction, before: int, limit: int, left: int = 0) -> PurgedGroup:
     """Delete instances that ended before a moment, the oldest first.
 
-    Returns:
-        How many were deleted: fewer than `limit` when no more are so old.
+    Args:
+        tx: the transaction.
+        before: the moment.
+        limit: how many at most.
+        left: how many of the oldest are passed over, because they could not be deleted before.
     """
-    rows = tx.connection.execute(
-        "SELECT instance_id FROM instances WHERE completed_at < ? ORDER BY completed_at LIMIT ?",
-        (before, limit),
+    rows: list[tuple[bytes]] = tx.connection.execute(
+        "SELECT CAST(instance_id AS BLOB) FROM instances WHERE completed_at < ?"
+        " ORDER BY completed_at, instance_id LIMIT ? OFFSET ?",
+        (before, limit, left),
     ).fetchall()
+    failed = tx.for_all(rows, lambda some: _delete(tx, some))
+    return PurgedGroup(
+        len(rows) - len(failed),
+        {as_far_as_readable(row[0]): str(error) for row, error in failed},
+        len(rows) == limit,
+    )
+
+
+def _delete(tx: Transaction, rows: Sequence[tuple[bytes]]) -> None:
     for (instance_id,) in rows:
-        instances.delete(tx, instance_id)
-    return len(rows)
+        instances.delete(tx, readable(instance_id, "its id"))
 
 
 def purge_matching(

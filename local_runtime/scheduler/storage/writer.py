@@ -18,7 +18,7 @@ from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.storage.database import first_key
 from local_runtime.scheduler.storage.effects import Effects
-from local_runtime.scheduler.storage.transaction import Transaction
+from local_runtime.scheduler.storage.transaction import Transaction, is_the_disks
 
 logger = logging.getLogger("local_runtime.scheduler")
 
@@ -65,6 +65,11 @@ class Writer:
     def available(self) -> bool:
         """Whether the disk took the last transaction; work is handed out only while it does."""
         return self._available.is_set()
+
+    @property
+    def problem(self) -> str:
+        """Why the disk takes no writes; empty while it does."""
+        return "" if self.available else self._failure
 
     @property
     def is_idle(self) -> bool:
@@ -191,7 +196,7 @@ class Writer:
         try:
             return step(transaction)
         except Exception as error:
-            if _is_the_disks(error):
+            if is_the_disks(error):
                 raise  # no step of the group can be kept
             raise _StepFailed from error
 
@@ -203,7 +208,7 @@ class Writer:
         try:
             result = step(transaction)
         except Exception as error:
-            if _is_the_disks(error):
+            if is_the_disks(error):
                 raise
             self._connection.execute("ROLLBACK TO step")
             result = error
@@ -212,12 +217,6 @@ class Writer:
         transaction.effects = whole
         self._connection.execute("RELEASE step")
         return result
-
-
-def _is_the_disks(error: Exception) -> bool:
-    """Whether an error is the disk's or the file's, and not that of the step it came out of."""
-    own = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
-    return isinstance(error, sqlite3.Error) and not isinstance(error, own)
 
 
 def _refused(reason: str) -> StorageUnavailable:

@@ -61,6 +61,7 @@ class QueueListener:
         self._missing = inner
         # Messages that are done, and could not be deleted; the oldest first.
         self._done: dict[str, None] = {}
+        self.name = f"queue {queue.name}"
 
     async def run(self) -> None:
         """Take and work on messages until cancelled."""
