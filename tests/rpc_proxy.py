@@ -123,6 +123,8 @@ class RpcProxy:
     """How many calls came, by method."""
     on_call: Callable[[str, bytes], None] | None = None
     """Called with each call's method and request before it is passed on."""
+    on_meddling: Callable[[str, str], None] | None = None
+    """Called with the method and the name of what is about to be done with a call."""
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"{self.seed}/rpc")
@@ -189,7 +191,7 @@ class RpcProxy:
         try:
             if rule is None:
                 return await call(request, metadata=metadata, timeout=context.time_remaining())
-            self.did[f"{method} {rule.name}"] += 1
+            self._note(method, rule)
             doing = asyncio.create_task(
                 _bytes(rule.meddling(lambda: call(request, metadata=metadata)))
             )
@@ -217,7 +219,7 @@ class RpcProxy:
         self._streams.add(stream)
         try:
             if (rule := self._choose(method)) is not None:
-                self.did[f"{method} {rule.name}"] += 1
+                self._note(method, rule)
                 await rule.meddling(_nothing)
             async for message in stream:
                 yield message
@@ -232,6 +234,11 @@ class RpcProxy:
         finally:
             self._streams.discard(stream)
             stream.cancel()
+
+    def _note(self, method: str, rule: _Rule) -> None:
+        self.did[f"{method} {rule.name}"] += 1
+        if self.on_meddling is not None:
+            self.on_meddling(method, rule.name)
 
     def _seen(self, path: str, request: bytes) -> str:
         method = path.rpartition("/")[2]
