@@ -8,6 +8,8 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_BYTES_KEY = "x-max-message-bytes"
+"""In the metadata of GetWorkItems: the largest message that the worker receives."""
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -5,11 +5,12 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from local_runtime.clock import Clock
-from local_runtime.scheduler.dispatch.dispatcher import Dispatcher
+from local_runtime.scheduler.dispatch.dispatcher import Dispatcher, Source
 from local_runtime.scheduler.engine.events import micros
 from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.service.housekeeping import Housekeeping
@@ -46,7 +47,9 @@ class Hub:
         self.writer = writer
         self.reader = reader
         self.waiters = Waiters()
-        self.dispatcher = Dispatcher(writer, self._read_turn, new_id)
+        self.dispatcher = Dispatcher(
+            Source(writer, self._read_turn, partial(activities.find, view), new_id, clock)
+        )
         self.sizes = SizeWarnings(self.dispatcher.leased)
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
         # Lists and histories are read by `reader`.
@@ -108,6 +111,10 @@ class Hub:
         self.sizes.look_at_entities(effects.ready)
         self.waiters.wake(effects.changed)
         self.dispatcher.add(effects)
+
+    def now(self) -> datetime:
+        """Return the time of the hub's clock."""
+        return self._clock.now()
 
     @property
     def is_settled(self) -> bool:

@@ -12,6 +12,8 @@ from local_runtime.scheduler.storage import messages
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.transaction import Transaction
 
+_COLUMNS = "task_key, instance_id, execution_id, task_id, request"
+
 
 def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> None:
     """Store an activity to run."""
@@ -57,10 +59,19 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
 
 def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
     """Return every stored activity, in the order they were scheduled."""
-    rows = connection.execute(
-        "SELECT task_key, instance_id, execution_id, task_id, request FROM tasks ORDER BY task_key"
-    )
-    for key, instance_id, execution_id, task_id, request in rows:
-        parsed = pb.ActivityRequest.FromString(request)
-        version = parsed.version.value if parsed.HasField("version") else None
-        yield ReadyTask(key, instance_id, execution_id, task_id, parsed.name, version, request)
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM tasks ORDER BY task_key")
+    return map(_ready, rows)
+
+
+def find(connection: sqlite3.Connection, task_key: int) -> ReadyTask | None:
+    """Return a stored activity; None when it has its result, or is not wanted any more."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM tasks WHERE task_key = ?", (task_key,)
+    ).fetchone()
+    return None if row is None else _ready(row)
+
+
+def _ready(row: tuple[int, str, str, int, bytes]) -> ReadyTask:
+    parsed = pb.ActivityRequest.FromString(row[4])
+    version = parsed.version.value if parsed.HasField("version") else None
+    return ReadyTask(*row[:4], parsed.name, version, row[4])

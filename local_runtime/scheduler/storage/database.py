@@ -14,6 +14,8 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 _LOG_BYTES = 4_100_000  # what SQLite lets the log grow to before it begins it anew: 1000 pages
 
+_KEYS = 2**32  # rows that one process can write; there is room for 2**31 processes
+
 _INCREMENTAL = 2  # the mode of SQLite in which space is freed when asked for
 
 type Durability = Literal["full", "relaxed"]
@@ -68,6 +70,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
         )
         faults.reach("migration.half")
         connection.execute("COMMIT")
+    connection.execute("UPDATE counters SET value = value + ? WHERE name = 'next_key'", (_KEYS,))
     _make_shrinkable(connection, path)
     if durability == "full":  # else commits are not flushed, and a log may grow at no cost
         _lay_out_log(connection)
@@ -104,6 +107,12 @@ def _lay_out_log(connection: sqlite3.Connection) -> None:
     faults.reach("log.half")
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
+
+def first_key(connection: sqlite3.Connection) -> int:
+    """Return the first of the row keys that are this process's own, and no earlier one's."""
+    (end,) = connection.execute("SELECT value FROM counters WHERE name = 'next_key'").fetchone()
+    return end - _KEYS
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ pastEvents: protobuf messages are merged by joining their bytes, so a work item 
 thousands of events is put together without reading one of them.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 MIGRATIONS: dict[int, str] = {
     1: """
@@ -91,5 +91,13 @@ CREATE INDEX critical_sections_by_instance ON critical_sections (instance_id);
     2: """
 CREATE INDEX instances_by_completion ON instances (completed_at, instance_id)
     WHERE completed_at IS NOT NULL;
+""",
+    3: """
+-- Keys of rows are never used twice, also over restarts: completion tokens hold them.
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO counters (name, value) SELECT 'next_key', 1 + max(
+    coalesce((SELECT max(position) FROM inbox), 0),
+    coalesce((SELECT max(task_key) FROM tasks), 0),
+    coalesce((SELECT max(delayed_key) FROM delayed), 0));
 """,
 }

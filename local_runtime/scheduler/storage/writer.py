@@ -16,6 +16,7 @@ from typing import Any
 from local_runtime import faults
 from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros
+from local_runtime.scheduler.storage.database import first_key
 from local_runtime.scheduler.storage.effects import Effects
 from local_runtime.scheduler.storage.transaction import Transaction
 
@@ -53,7 +54,7 @@ class Writer:
         self._new_id = new_id
         self._on_commit: Callable[[Effects], None] = _ignore
         self._loop = asyncio.get_running_loop()
-        self._keys = itertools.count(_greatest_key(connection) + 1)
+        self._keys = itertools.count(first_key(connection))
         self._waiting: list[tuple[Step[Any], asyncio.Future[Any]]] = []
         self._closed = False
         self._available = asyncio.Event()
@@ -236,12 +237,3 @@ def _write_something(transaction: Transaction) -> None:
 
 def _ignore(effects: Effects) -> None:
     del effects
-
-
-def _greatest_key(connection: sqlite3.Connection) -> int:
-    (key,) = connection.execute(
-        "SELECT max(coalesce((SELECT max(position) FROM inbox), 0),"
-        " coalesce((SELECT max(task_key) FROM tasks), 0),"
-        " coalesce((SELECT max(delayed_key) FROM delayed), 0))"
-    ).fetchone()
-    return key
