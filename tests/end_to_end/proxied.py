@@ -143,14 +143,27 @@ class World:
             process.send(signal.SIGCONT)
 
     async def start(self, instance_id: str, steps: int) -> None:
-        """Start an instance, again where the answer was lost or was that it cannot be now."""
+        """Start an instance, again where it was not taken."""
+        path = f"{WEBHOOK}/orchestrators/chain/{instance_id}"
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                path = f"{WEBHOOK}/orchestrators/chain/{instance_id}"
                 reply = await self.http.post(path, json=steps)
                 if reply.status_code in (202, TAKEN):
                     return
                 assert reply.status_code >= 500, reply.text
+            if await self.is_there(instance_id):
+                return
+
+    async def is_there(self, instance_id: str) -> bool:
+        """Whether an instance was started, though the answer was lost.
+
+        To start a finished one again would replace it.
+        """
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                reply = await self.http.get(f"{WEBHOOK}/instances/{instance_id}")
+                if reply.status_code < 500:
+                    return reply.status_code != 404
             await asyncio.sleep(0.1)  # the host or the scheduler is not back yet
 
     async def output(self, instance_id: str) -> object:

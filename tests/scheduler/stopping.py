@@ -52,7 +52,8 @@ class Stopped(Victim):
     ) -> AsyncIterator[list[Any]]:
         async with self.running(stopping(fault)) as process:
             asked = [asyncio.create_task(call) for call in calls]
-            await self._stop_and_go_on(process)
+            await self._is_given_up(process)
+            process.send_signal(signal.SIGCONT)
             async with asyncio.timeout(PATIENCE):
                 results = await asyncio.gather(*asked, return_exceptions=True)
                 yield results
@@ -60,9 +61,11 @@ class Stopped(Victim):
     async def dies_of(self, fault: str, method: str, request: object) -> None:
         """Make a call of a scheduler that stops at it, give it up, and let it go on."""
         async with self.running(stopping(fault)) as process:
-            asked = asyncio.create_task(self.once(method, request))
-            await self._stop_and_go_on(process)
+            asked = asyncio.create_task(self.insist(method, request))
+            await self._is_given_up(process)
+            asked.cancel()  # a second try waits for the scheduler by now, and is not wanted
             await asyncio.gather(asked, return_exceptions=True)
+            process.send_signal(signal.SIGCONT)
             # It is answered after all that came before it is on disk.
             signalled = pb.SignalEntityRequest(instanceId="@after@it", name="last")
             await self.insist("SignalEntity", signalled)
@@ -71,12 +74,12 @@ class Stopped(Victim):
         """It goes on with what it was at, though its client has gone."""
         return True
 
-    async def _stop_and_go_on(self, process: asyncio.subprocess.Process) -> None:
+    async def _is_given_up(self, process: asyncio.subprocess.Process) -> None:
+        """Wait until the scheduler has stopped itself, and its clients take it for lost."""
         await is_stopped(process.pid)
         with contextlib.suppress(grpc.aio.AioRpcError):
             # It ends when the connection does; where there is none yet, it ends at once.
             await self.client.stub.Hello(Empty(), metadata=self.client.metadata)
-        process.send_signal(signal.SIGCONT)
 
 
 def stopping(fault: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections import Counter
@@ -25,13 +26,20 @@ SLACK_SECONDS = 15.0  # for a busy machine
 INSTANCES = [f"wf{number}" for number in range(12)]
 
 
+CONNECTED = r": worker \d+ connected"
+LOST = r": the stream of worker \d+ ended"
+
+
+def logged(victim: Victim, pattern: str) -> int:
+    return len(re.findall(pattern, victim.data.with_suffix(".log").read_text()))
+
+
 @contextlib.asynccontextmanager
 async def worker(
     victim: Victim, folder: Path, place: str = "nowhere"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a worker until the end, and wait until it is connected."""
-    log = victim.data.with_suffix(".log")
-    before = log.read_text().count("a worker connected")
+    before = logged(victim, CONNECTED)
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "tests.scheduler.stopping_worker"],
         *[victim.address, str(folder), place],
@@ -39,7 +47,7 @@ async def worker(
     )
     try:
         async with asyncio.timeout(SLACK_SECONDS):
-            while log.read_text().count("a worker connected") == before:
+            while logged(victim, CONNECTED) == before:
                 await victim.once("Hello", Empty())
         yield process
     finally:
@@ -79,12 +87,11 @@ async def check_others_go_on(victim: Victim, folder: Path, place: str) -> None:
 
 async def check_it_goes_on(victim: Victim, folder: Path, place: str) -> None:
     """Stop the only worker until it is taken for lost, and let it go on."""
-    log = victim.data.with_suffix(".log")
     async with victim.running(), worker(victim, folder, place) as stopped:
         await start_all(victim)
         await is_stopped(stopped.pid)
         async with asyncio.timeout(STATED_SECONDS + SLACK_SECONDS):
-            while "a worker's stream ended" not in log.read_text():
+            while not logged(victim, LOST):
                 await victim.once("Hello", Empty())
         stopped.send_signal(signal.SIGCONT)
         await check_outcomes(victim)

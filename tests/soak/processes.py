@@ -196,7 +196,7 @@ class Scheduler(Part):
     async def die_over_and_over(
         self, chance: random.Random, over: asyncio.Event, every: float
     ) -> None:
-        """Kill or stop it at a random moment or at a fault point; start it again; in the end dead."""
+        """Start it, kill or stop it at any moment or at a fault point; in the end it is dead."""
         first, died = True, now()
         while not over.is_set():
             point = chance.choice(POINTS) if not first and chance.random() < 0.5 else None

@@ -1,0 +1,116 @@
+"""A real Functions host in the soak: killed and stopped as the others, and started at in bursts."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.ports import free_port
+from tests.soak.ledger import Instance, Ledger
+from tests.soak.processes import ROOT, Part, Toll
+
+HUB = "hosted"
+_APP = ROOT / "tests" / "apps" / "ledgered"
+_WEBHOOK = "/runtime/webhooks/durabletask"
+_STEPS = 2
+_PAUSE = 0.3  # before a start that was not taken is tried again
+_WAIT_SECONDS = 2  # how long a start waits for the output
+
+
+class Host(Part):
+    """The host, with its supervisor, always on the same port."""
+
+    def __init__(self, scheduler: str, folder: Path, toll: Toll) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = ["local_runtime", "host", "--app", str(_APP), "--port", str(port)]
+        command += ["--scheduler", f"http://{scheduler}", "--task-hub", HUB]
+        command += ["--data", str(folder / "host-data")]
+        super().__init__("host", command, folder, toll)
+        self._settings = {"EXECUTIONS": str(folder / "executions-host")}
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process and its children a signal, but leave it to them to stop in order."""
+        assert self._process is not None
+        pids = [self._process.pid]
+        pids += self._children(pids[0]) if number is not signal.SIGTERM else []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    @staticmethod
+    def _children(of: int) -> Iterator[int]:
+        ps = ["ps", "-A", "-o", "pid=,ppid="]
+        table = subprocess.run(ps, check=True, capture_output=True, text=True).stdout
+        for line in table.splitlines():
+            pid, parent = map(int, line.split())
+            if parent == of:
+                yield pid
+
+    async def die_over_and_over(
+        self, chance: random.Random, over: asyncio.Event, every: float
+    ) -> None:
+        await self.meet_over_and_over(chance, over, every, "host")
+
+
+class Bursts:
+    """Starts many instances at once at the host, and knows what must come of them."""
+
+    def __init__(self, host: Host, ledger: Ledger) -> None:
+        self._url = host.url
+        self._counts = ledger.counts
+        self.ledger = Ledger()
+        self._number = 0
+
+    async def run(self, sizes: dict[float, int], over: asyncio.Event) -> None:
+        """Start as many at once as the dictionary says, so many seconds from now."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        async with (
+            httpx.AsyncClient(base_url=self._url, timeout=40, limits=limits) as http,
+            asyncio.TaskGroup() as starting,
+        ):
+            for at, size in sorted(sizes.items()):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), max(0.0, began + at - loop.time()))
+                if over.is_set():
+                    return
+                self._counts["bursts"] += 1
+                for _ in range(size):
+                    self._number += 1
+                    starting.create_task(self._start(http, f"burst-{self._number:06d}"))
+
+    async def _start(self, http: httpx.AsyncClient, instance_id: str) -> None:
+        """Start one, again until it has been taken: a lost answer does not tell."""
+        output = list(range(1, _STEPS + 1))
+        self.ledger.add(Instance(instance_id, "chain", output=output))
+        path = f"{_WEBHOOK}/orchestrators/chain/{instance_id}?timeout={_WAIT_SECONDS}"
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                reply = await http.post(path, json=_STEPS)
+                self._counts[f"burst answered {reply.status_code}"] += 1
+                if reply.status_code in (200, 202, 409):
+                    break
+                if reply.status_code < 500:
+                    self.ledger.faults.append(f"{instance_id}: {reply.status_code} {reply.text}")
+                    break
+            if await self._is_there(http, instance_id):
+                break
+            await asyncio.sleep(_PAUSE)
+        self._counts["started in bursts"] += 1
+
+    async def _is_there(self, http: httpx.AsyncClient, instance_id: str) -> bool:
+        """Whether it was started all the same; to start a finished one again would replace it."""
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                reply = await http.get(f"{_WEBHOOK}/instances/{instance_id}")
+                if reply.status_code < 500:
+                    return reply.status_code != 404
+            await asyncio.sleep(_PAUSE)
