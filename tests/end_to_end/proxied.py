@@ -85,17 +85,20 @@ class World:
         )
         self.host = Process(
             *[folder / "host.log", "host", "--app", APP, "--port", self.http_port],
-            *["--data", folder / "host-data", "--scheduler", f"http://{tcp.address}"],
+            *["--data", folder / "host-data", "--scheduler", f"http://{seen_at}"],
         )
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def create(cls, folder: Path, **settings: str) -> AsyncIterator["World"]:
+    async def create(
+        cls, folder: Path, *, directly: bool = False, **settings: str
+    ) -> AsyncIterator["World"]:
         """Run both; the host reaches the scheduler through the one proxy and then the other."""
         rpc = RpcProxy(f"127.0.0.1:{free_port()}")
         async with TcpProxy.before(rpc.address) as tcp:
-            world = cls(folder, tcp, rpc, settings)
+            seen_at = rpc.target if directly else tcp.address
+            world = cls(folder, tcp, rpc, settings, seen_at)
             try:
                 await world.scheduler.start()
                 async with rpc.serving(), world.http:

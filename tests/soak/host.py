@@ -9,8 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
+from tests.plain_http import request
 from tests.ports import free_port
 from tests.soak.ledger import Instance, Ledger
 from tests.soak.processes import ROOT, Part, Toll
@@ -19,7 +18,7 @@ HUB = "hosted"
 _APP = ROOT / "tests" / "apps" / "ledgered"
 _WEBHOOK = "/runtime/webhooks/durabletask"
 _STEPS = 2
-_PAUSE = 0.3  # before a start that was not taken is tried again
+_PATIENCE = 30.0  # seconds for a reply
 _WAIT_SECONDS = 2  # how long a start waits for the output
 
 
@@ -63,7 +62,8 @@ class Bursts:
     """Starts many instances at once at the host, and knows what must come of them."""
 
     def __init__(self, host: Host, ledger: Ledger) -> None:
-        self._url = host.url
+        self._url = f"{host.url}{_WEBHOOK}"
+        self._chance = random.Random(host.name)
         self._counts = ledger.counts
         self.ledger = Ledger()
         self._number = 0
@@ -72,11 +72,7 @@ class Bursts:
         """Start as many at once as the dictionary says, so many seconds from now."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        async with (
-            httpx.AsyncClient(base_url=self._url, timeout=40, limits=limits) as http,
-            asyncio.TaskGroup() as starting,
-        ):
+        async with asyncio.TaskGroup() as starting:
             for at, size in sorted(sizes.items()):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(over.wait(), max(0.0, began + at - loop.time()))
@@ -85,32 +81,37 @@ class Bursts:
                 self._counts["bursts"] += 1
                 for _ in range(size):
                     self._number += 1
-                    starting.create_task(self._start(http, f"burst-{self._number:06d}"))
+                    starting.create_task(self._start(f"burst-{self._number:06d}"))
 
-    async def _start(self, http: httpx.AsyncClient, instance_id: str) -> None:
+    async def _start(self, instance_id: str) -> None:
         """Start one, again until it has been taken: a lost answer does not tell."""
         output = list(range(1, _STEPS + 1))
         self.ledger.add(Instance(instance_id, "chain", output=output))
-        path = f"{_WEBHOOK}/orchestrators/chain/{instance_id}?timeout={_WAIT_SECONDS}"
+        path = f"{self._url}/orchestrators/chain/{instance_id}?timeout={_WAIT_SECONDS}"
         while True:
-            with contextlib.suppress(httpx.HTTPError):
-                reply = await http.post(path, json=_STEPS)
-                self._counts[f"burst answered {reply.status_code}"] += 1
-                if reply.status_code in (200, 202, 409):
+            with contextlib.suppress(OSError):
+                reply = await request("POST", path, _STEPS, patience=_PATIENCE)
+                self._counts[f"burst answered {reply.status}"] += 1
+                if reply.status in (200, 202, 409):
                     break
-                if reply.status_code < 500:
-                    self.ledger.faults.append(f"{instance_id}: {reply.status_code} {reply.text}")
+                if reply.status < 500:
+                    self.ledger.faults.append(f"{instance_id}: {reply.status} {reply.body!r}")
                     break
-            if await self._is_there(http, instance_id):
+            await self._pause()
+            if await self._is_there(instance_id):
                 break
-            await asyncio.sleep(_PAUSE)
         self._counts["started in bursts"] += 1
 
-    async def _is_there(self, http: httpx.AsyncClient, instance_id: str) -> bool:
+    async def _is_there(self, instance_id: str) -> bool:
         """Whether it was started all the same; to start a finished one again would replace it."""
         while True:
-            with contextlib.suppress(httpx.HTTPError):
-                reply = await http.get(f"{_WEBHOOK}/instances/{instance_id}")
-                if reply.status_code < 500:
-                    return reply.status_code != 404
-            await asyncio.sleep(_PAUSE)
+            with contextlib.suppress(OSError):
+                reply = await request(
+                    "GET", f"{self._url}/instances/{instance_id}", patience=_PATIENCE
+                )
+                if reply.status < 500:
+                    return reply.status != 404
+            await self._pause()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._chance.uniform(0.5, 3))
