@@ -1,4 +1,4 @@
-"""One HTTP request on a connection of its own: thousands at once cost little, unlike with a pool."""
+"""One HTTP request on a connection of its own: thousands at once cost less than with a pool."""
 
 import asyncio
 import json

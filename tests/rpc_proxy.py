@@ -205,7 +205,8 @@ class RpcProxy:
         except Refused as error:
             await context.abort(error.code, str(error))
         except grpc.aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata())
+            trailing = tuple(error.trailing_metadata() or ())
+            await context.abort(error.code(), error.details() or "", trailing)
         return None
 
     def _forget(self, done: asyncio.Task[bytes]) -> None:

@@ -62,8 +62,19 @@ class Process:
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
+            pids = self.pids()
             self.send(signal.SIGKILL)
             await self._process.wait()
+            await gone(pids)
+
+
+async def gone(pids: Iterable[int]) -> None:
+    """Wait until processes that were killed, and are nobody's children, have ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.01)  # nobody tells of the end of another's child
 
 
 class World:
@@ -85,7 +96,12 @@ class World:
         )
         self.host = Process(
             *[folder / "host.log", "host", "--app", APP, "--port", self.http_port],
-            *["--data", folder / "host-data", "--scheduler", f"http://{seen_at}"],
+            *[
+                "--data",
+                folder / "host-data",
+                "--scheduler",
+                f"http://{rpc.target if directly else tcp.address}",
+            ],
         )
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
 
@@ -97,8 +113,7 @@ class World:
         """Run both; the host reaches the scheduler through the one proxy and then the other."""
         rpc = RpcProxy(f"127.0.0.1:{free_port()}")
         async with TcpProxy.before(rpc.address) as tcp:
-            seen_at = rpc.target if directly else tcp.address
-            world = cls(folder, tcp, rpc, settings, seen_at)
+            world = cls(folder, tcp, rpc, settings, directly=directly)
             try:
                 await world.scheduler.start()
                 async with rpc.serving(), world.http:

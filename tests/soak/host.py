@@ -43,6 +43,17 @@ class Host(Part):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    async def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        assert self._process is not None
+        pids = list(self._children(self._process.pid))
+        code = await super().end(number)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                while True:
+                    os.kill(pid, 0)  # it may hold the port until it has ended
+                    await asyncio.sleep(0.01)
+        return code
+
     @staticmethod
     def _children(of: int) -> Iterator[int]:
         ps = ["ps", "-A", "-o", "pid=,ppid="]
