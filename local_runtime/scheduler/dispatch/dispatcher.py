@@ -6,7 +6,6 @@ would block its instance until it ran out, whereas everything unleased is simply
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,7 @@ from local_runtime.scheduler.dispatch.workers import (
     look_whether_it_answers,
     note_answer,
 )
+from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.storage import entities, wire
 from local_runtime.scheduler.storage.effects import Effects, ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
@@ -43,6 +43,8 @@ from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
 logger = logging.getLogger("local_runtime.scheduler")
 
 RETRY_SECONDS = 0.5  # before work that could not be read, or was given back, is tried again
+
+_LONGEST_RETRY_SECONDS = 60.0
 
 _FIELD = {
     Kind.ORCHESTRATION: wire.ORCHESTRATOR_REQUEST,
@@ -72,6 +74,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._workers = Workers()
         self._tasks = TaskQueue()
+        self._unreadable: dict[str, int] = {}  # targets whose work could not be put together
         self._loading = 0  # entities whose batches are being put together
         self._leases = Leases(source.new_id)
         self._given_back = GivenBack()
@@ -119,10 +122,10 @@ class Dispatcher:
         if lost:
             logger.log(
                 logging.WARNING if stream.is_silent else logging.INFO,
-                "worker %d disconnected%s: %d work item(s) are ready again",
-                stream.number,
-                " after it had not answered any more" if stream.is_silent else "",
+                "a worker disconnected: %d work item(s) are ready again (worker %d%s)",
                 len(lost),
+                stream.number,
+                ", which had not answered any more" if stream.is_silent else "",
             )
         self.pump()
 
@@ -237,9 +240,10 @@ class Dispatcher:
             return
         try:
             turn = self._source.read_turn(target_id)
-        except sqlite3.Error as error:
+        except Exception as error:  # one that cannot be read must not hold up the others
             self._try_later(target_id, error)
         else:
+            self._unreadable.pop(target_id, None)
             self._offer(kind, target_id, turn)
 
     def _loaded(self, target_id: str, done: asyncio.Future[Batch | None]) -> None:
@@ -249,6 +253,7 @@ class Dispatcher:
         if (error := done.exception()) is not None:
             self._try_later(target_id, error)
             return
+        self._unreadable.pop(target_id, None)
         self._offer(Kind.ENTITY, target_id, done.result())
         self.pump()
 
@@ -290,10 +295,17 @@ class Dispatcher:
             self._targets.park(kind, target_id, work.name, _version(work))
 
     def _try_later(self, target_id: str, error: BaseException) -> None:
+        """Try again to put work together, less and less often; the log tells of it once."""
+        tries = self._unreadable[target_id] = self._unreadable.get(target_id, 0) + 1
         # Of a failing disk the writer tells, once.
-        if not isinstance(error, StorageUnavailable):
-            logger.error("%s: its work could not be put together: %s", target_id, error)
-        self._loop.call_later(RETRY_SECONDS, self._free_again, target_id)
+        if tries == 1 and not isinstance(error, StorageUnavailable):
+            text = f"its work cannot be put together: {error}"
+            logger.error("%s: %s. The others go on; it is tried again.", shown(target_id), text)
+            self._large.note(target_id, text)
+        pause = min(RETRY_SECONDS * 2 ** (tries - 1), _LONGEST_RETRY_SECONDS)
+        if isinstance(error, StorageUnavailable):
+            pause = RETRY_SECONDS
+        self._loop.call_later(pause, self._free_again, target_id)
 
     def _lease(
         self, kind: Kind, target_id: str, work: Work, stream: WorkerStream, *, alone: bool = False
@@ -382,6 +394,7 @@ class Dispatcher:
         if any(item.target_id == target_id for item in self._large.aside):
             self._targets.forget(target_id)
         self._large.drop_target(target_id)
+        self._unreadable.pop(target_id, None)
         for lease in self._leases.of_target(target_id):
             self.late.settled(lease)
             self._end(lease)

@@ -131,7 +131,7 @@ class LargeWork:
                 text,
                 _mebibytes(PLAIN_BYTES),
             )
-            self._note(lease.target_id, text)
+            self.note(lease.target_id, text)
 
     def answered(self, lease: Lease) -> None:
         """A worker has answered an item, which it must have received."""
@@ -146,7 +146,7 @@ class LargeWork:
             self._given_up.add(target_id)
         text = explain(work, problem)
         logger.error("%s: %s fails: %s", shown(target_id), _what(work), text)
-        self._note(target_id, f"{_what(work)} failed: {text}")
+        self.note(target_id, f"{_what(work)} failed: {text}")
         return text
 
     def drop_target(self, target_id: str) -> None:
@@ -156,7 +156,8 @@ class LargeWork:
             del self._ends[key]
         self.aside = [item for item in self.aside if item.target_id != target_id]
 
-    def _note(self, target_id: str, text: str) -> None:
+    def note(self, target_id: str, text: str) -> None:
+        """Keep what went wrong for people to see."""
         self.troubles.append(Trouble(target_id, text, self._now()))
 
 

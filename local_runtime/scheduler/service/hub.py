@@ -102,15 +102,25 @@ class Hub:
         return turn
 
     def committed(self, effects: Effects) -> None:
-        """Let the world see what is now on disk."""
+        """Let the world see what is now on disk; where one part fails, the others are told."""
+        for tell in (self._log, self._tell_timers, self._tell_waiters, self.dispatcher.add):
+            try:
+                tell(effects)
+            except Exception:
+                logger.exception("task hub %s: unexpected error after a commit", self.name)
+
+    def _log(self, effects: Effects) -> None:
         if logger.isEnabledFor(logging.INFO):
             for target_id, text, values in effects.notes:
                 logger.info("%s: %s", target_id, shown(text % values))
+        self.sizes.look_at_entities(effects.ready)
+
+    def _tell_timers(self, effects: Effects) -> None:
         if effects.due_at is not None and self._timers is not None:
             self._timers.added(effects.due_at)
-        self.sizes.look_at_entities(effects.ready)
+
+    def _tell_waiters(self, effects: Effects) -> None:
         self.waiters.wake(effects.changed)
-        self.dispatcher.add(effects)
 
     def now(self) -> datetime:
         """Return the time of the hub's clock."""

@@ -29,7 +29,7 @@ logger = logging.getLogger("local_runtime.scheduler")
 
 # Clients take a silent stream for a dead one after 15 s at the earliest.
 PING_SECONDS = 5
-_LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
+LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
 _PING = pb.WorkItem(healthPing=pb.HealthPing()).SerializeToString()
 
 
@@ -56,7 +56,7 @@ async def get_work_items(hub: Hub, request: pb.GetWorkItemsRequest, call: Call) 
     )
     try:
         for second in itertools.count(1):
-            if await stream.ends_within(_LOOK_SECONDS):
+            if await stream.ends_within(LOOK_SECONDS):
                 break
             hub.dispatcher.look_at(stream)
             if second % PING_SECONDS == 0:
