@@ -81,7 +81,13 @@ class World:
     """What a test breaks, and what it knows of the troubles it made."""
 
     def __init__(
-        self, folder: Path, tcp: TcpProxy, rpc: RpcProxy, settings: dict[str, str]
+        self,
+        folder: Path,
+        tcp: TcpProxy,
+        rpc: RpcProxy,
+        settings: dict[str, str],
+        *,
+        directly: bool,
     ) -> None:
         self.tcp, self.rpc = tcp, rpc
         self.executions = folder / "executions"
@@ -96,12 +102,8 @@ class World:
         )
         self.host = Process(
             *[folder / "host.log", "host", "--app", APP, "--port", self.http_port],
-            *[
-                "--data",
-                folder / "host-data",
-                "--scheduler",
-                f"http://{rpc.target if directly else tcp.address}",
-            ],
+            *["--data", folder / "host-data", "--scheduler"],
+            f"http://{rpc.target if directly else tcp.address}",
         )
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
 
