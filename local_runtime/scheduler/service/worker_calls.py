@@ -194,12 +194,13 @@ def _settle(hub: Hub, lease: Lease, recording: asyncio.Future[bool]) -> None:
 
 def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) -> None:
     if recording.exception() is None:
-        logger.info(
-            "%s: the result of %s (task %d) came after its worker had been lost, and counts",
-            late.task.instance_id,
-            late.task.name,
-            late.task.task_id,
-        )
+        if recording.result():
+            logger.info(
+                "%s: the result of %s (task %d) came after its worker had been lost, and counts",
+                late.task.instance_id,
+                late.task.name,
+                late.task.task_id,
+            )
         hub.dispatcher.late.recorded(late)
     else:
         hub.dispatcher.late.refused(late)
