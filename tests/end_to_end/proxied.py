@@ -200,7 +200,8 @@ class World:
     async def outputs(self, ids: Iterable[str], patience: float) -> dict[str, object]:
         """Wait for the ends of instances; those that hang are said by name."""
         waiting = {one: asyncio.create_task(self.output(one)) for one in ids}
-        await asyncio.wait(waiting.values(), timeout=patience)
+        if waiting:
+            await asyncio.wait(waiting.values(), timeout=patience)
         hung = [one for one, task in waiting.items() if not task.done()]
         for task in waiting.values():
             task.cancel()
