@@ -49,11 +49,15 @@ class Process:
     def pids(self) -> list[int]:
         """The process and its children: a host is a supervisor and the processes of its work."""
         assert self._process is not None
-        ps = ["ps", "-A", "-o", "pid=,ppid="]
+        return [self._process.pid, *self.children()]
+
+    def children(self) -> dict[int, str]:
+        """The process ids of its children, with the command of each."""
+        assert self._process is not None
+        ps = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
         table = subprocess.run(ps, check=True, capture_output=True, text=True).stdout
-        rows = [[int(number) for number in line.split()] for line in table.splitlines()]
-        mine = self._process.pid
-        return [mine, *(pid for pid, parent in rows if parent == mine)]
+        rows = [line.split(maxsplit=2) for line in table.splitlines()]
+        return {int(row[0]): row[2] for row in rows if int(row[1]) == self._process.pid}
 
     def send(self, number: signal.Signals) -> None:
         for pid in self.pids():
@@ -86,7 +90,7 @@ class World:
         tcp: TcpProxy,
         rpc: RpcProxy,
         settings: dict[str, str],
-        *,
+        *options: object,
         directly: bool,
     ) -> None:
         self.tcp, self.rpc = tcp, rpc
@@ -103,19 +107,19 @@ class World:
         self.host = Process(
             *[folder / "host.log", "host", "--app", APP, "--port", self.http_port],
             *["--data", folder / "host-data", "--scheduler"],
-            f"http://{rpc.target if directly else tcp.address}",
+            *[f"http://{rpc.target if directly else tcp.address}", *options],
         )
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def create(
-        cls, folder: Path, *, directly: bool = False, **settings: str
+        cls, folder: Path, *options: object, directly: bool = False, **settings: str
     ) -> AsyncIterator["World"]:
         """Run both; the host reaches the scheduler through the one proxy and then the other."""
         rpc = RpcProxy(f"127.0.0.1:{free_port()}")
         async with TcpProxy.before(rpc.address) as tcp:
-            world = cls(folder, tcp, rpc, settings, directly=directly)
+            world = cls(folder, tcp, rpc, settings, *options, directly=directly)
             try:
                 await world.scheduler.start()
                 async with rpc.serving(), world.http:

@@ -1,6 +1,7 @@
 """SIGSTOP to a host while it runs an activity, completes one, or pulls work: all goes on."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -83,3 +84,16 @@ async def test_a_host_that_is_stopped_in_an_activity_goes_on(tmp_path: Path) -> 
         await go_on_later(world, stopped)
         await looking
         await check(world, ["wf"])
+
+
+async def test_the_work_of_a_stopped_host_process_is_done_by_the_other(tmp_path: Path) -> None:
+    world_of_two = World.create(tmp_path, "--workers", 2, directly=True, ACTIVITY_SECONDS="1")
+    async with world_of_two as world:
+        ids = [f"wf{number}" for number in range(12)]
+        await asyncio.gather(*[world.start(one, STEPS) for one in ids])
+        processes = world.host.children().items()
+        (second,) = [pid for pid, command in processes if "--listen-fd" not in command]
+        with world.trouble("host stopped"):
+            os.kill(second, signal.SIGSTOP)
+            await check(world, ids)
+            os.kill(second, signal.SIGCONT)

@@ -66,7 +66,8 @@ class Host(Part):
     async def die_over_and_over(
         self, chance: random.Random, over: asyncio.Event, every: float
     ) -> None:
-        await self.meet_over_and_over(chance, over, every, "host")
+        # It takes longer to start than the others, and shall get something done in between.
+        await self.meet_over_and_over(chance, over, 2 * every, "host")
 
 
 class Bursts:
