@@ -95,5 +95,6 @@ async def test_the_work_of_a_stopped_host_process_is_done_by_the_other(tmp_path:
         (second,) = [pid for pid, command in processes if "--listen-fd" not in command]
         with world.trouble("host stopped"):
             os.kill(second, signal.SIGSTOP)
-            await check(world, ids)
+            await world.outputs(ids, 30)
             os.kill(second, signal.SIGCONT)
+        await check(world, ids)
