@@ -12,7 +12,8 @@ from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.work.activity_bridge import ActivityBridge
 from local_runtime.functions_host.work.entity_bridge import EntityBridge
 from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
-from local_runtime.functions_host.work.work_items import Bridges, Limits, WorkItems
+from local_runtime.functions_host.work.work_item_stream import Limits
+from local_runtime.functions_host.work.work_items import Bridges, WorkItems
 from local_runtime.settings import HostJson
 
 _PER_CORE = 10

@@ -51,6 +51,8 @@ class BlobScan:
         self._accounts = accounts
         self._longest_pause = longest_pause
         self._seen: set[str] | None = None
+        # Handed over, but without a receipt yet, because the account did not take it.
+        self._sent: set[str] = set()
         self._account = Reachability(f"container {pattern.container!r}")
         self._stopping = False
 
@@ -99,8 +101,11 @@ class BlobScan:
     def _hand_over(self, key: str, name: str, etag: str, blob_type: str) -> None:
         # In this order: killed between the two, the host hands the blob over once more; the other
         # way round it never would.
-        self._send(BlobTask(self._function, self._pattern.container, name, etag, blob_type))
+        if key not in self._sent:
+            self._send(BlobTask(self._function, self._pattern.container, name, etag, blob_type))
+            self._sent.add(key)
         self._receipts.add(key)
+        self._sent.discard(key)
         if self._seen is not None:
             self._seen.add(key)
 
