@@ -145,14 +145,8 @@ async def _killing(world: _World) -> AsyncIterator[asyncio.Event]:
     """Kill, stop, cut and burst over and over; at the end the scheduler is there again."""
     settings = world.result.settings
     over = asyncio.Event()
-    middle = settings.seconds * 0.4
-    sizes = {middle: settings.largest_burst}
-    at = settings.burst_every / 2
-    while at < settings.seconds * 0.95:
-        sizes[at] = settings.burst
-        at += settings.burst_every
-    async with asyncio.TaskGroup() as bursts:
-        bursts.create_task(world.bursts.run(sizes, over))
+    bursts = asyncio.create_task(world.bursts.run(_burst_sizes(settings), over))
+    try:
         async with asyncio.TaskGroup() as deaths:
             deadly: list[Part] = [world.scheduler, *world.parts]
             for part in deadly:
@@ -165,8 +159,24 @@ async def _killing(world: _World) -> AsyncIterator[asyncio.Event]:
                 yield over
             finally:
                 over.set()
-        # What was to be started in a burst is, once the scheduler is back.
         await world.scheduler.start_and_answer()
+        # Whatever a burst was to start is started, now that all are back.
+        await asyncio.wait({bursts}, timeout=settings.patience)
+        if not bursts.done():
+            world.result.faults.append("not all of the bursts could be started")
+    finally:
+        bursts.cancel()
+        await asyncio.gather(bursts, return_exceptions=True)
+
+
+def _burst_sizes(settings: Settings) -> dict[float, int]:
+    """How many start at once, by the second at which they do."""
+    sizes: dict[float, int] = {}
+    at = settings.burst_every / 2
+    while at < settings.seconds * 0.95:
+        sizes[at] = settings.burst
+        at += settings.burst_every
+    return {**sizes, settings.seconds * 0.4: settings.largest_burst}
 
 
 async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Event) -> None:
