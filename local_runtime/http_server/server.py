@@ -10,6 +10,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from local_runtime.http_server.accepting import Acceptor
 from local_runtime.http_server.connection import Connection, State
 from local_runtime.listening import listen as listen
 
@@ -111,7 +112,17 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config = self.config
+
+        def make_protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
+                config=config, server_state=self.server_state, app_state={}
+            )
+
         try:
-            await super().startup(sockets)
+            acceptors = [Acceptor(listener, make_protocol) for listener in sockets or ()]
+            # Of them uvicorn wants no more than to close them, and to wait.
+            self.servers = cast("list[asyncio.Server]", acceptors)
+            self.started = True
         finally:
             self.begun.set()

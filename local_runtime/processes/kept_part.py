@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_runtime.errors import StartupError
+from local_runtime.errors import CannotGoOn, StartupError
 from local_runtime.processes.child_process import ChildProcess
 
 type Facts = Mapping[str, Any]
@@ -40,8 +40,10 @@ class Part:
 class KeptPart:
     """One part and the process that runs it at the moment."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, on_failure: Callable[[CannotGoOn], None] | None = None) -> None:
+        """Keep a part; `on_failure` is told when it cannot go on, and is not started again."""
         self._part = part
+        self._on_failure = on_failure
         self._facts: Facts = {}
         self._process: ChildProcess | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -104,6 +106,9 @@ class KeptPart:
                 f"{part.name} ended as it started ({await process.ended()}); "
                 "what it logged before says why."
             )
+        if "final" in report:
+            await process.stop(part.stop_seconds)
+            raise CannotGoOn(str(report["final"]))
         if "error" in report:
             await process.stop(part.stop_seconds)
             raise StartupError(str(report["error"]))
@@ -114,6 +119,14 @@ class KeptPart:
         return process
 
     async def _keep(self, process: ChildProcess) -> None:
+        try:
+            await self._keep_running(process)
+        except CannotGoOn as error:
+            logger.error("%s cannot go on, and is not started again", self._name)
+            if self._on_failure is not None:
+                self._on_failure(error)
+
+    async def _keep_running(self, process: ChildProcess) -> None:
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         running: ChildProcess | None = process
@@ -129,15 +142,23 @@ class KeptPart:
 
     async def _notice_end(self, process: ChildProcess) -> None:
         how = await process.ended()
+        if (reason := await process.last_words()) is not None:
+            raise CannotGoOn(reason)
         if process.is_spent:
             logger.info("%s is replaced by a new process", self._name)
         else:
             logger.warning("%s ended unexpectedly (%s) and is started again", self._name, how)
 
     async def _start_again(self, next_pause: float) -> ChildProcess | None:
-        """Start the part once more; what fails now worked before, so it is tried again later."""
+        """Start the part once more; what fails now worked before, so it is tried again later.
+
+        Raises:
+            CannotGoOn: It is not to be tried again.
+        """
         try:
             process = await self._start_process()
+        except CannotGoOn:
+            raise
         except (StartupError, OSError) as error:
             logger.warning("%s did not start; next try in %g s: %s", self._name, next_pause, error)
             return None

@@ -111,10 +111,17 @@ class Dispatcher:
             self._targets.free(lease.target_id)
         self.pump()
 
-    def abandon(self, lease: Lease) -> None:
-        """Give back work of a taken lease: after a moment it goes to another worker if it can."""
+    def abandon(
+        self, lease: Lease, when: Callable[[Callable[[], None]], bool] | None = None
+    ) -> None:
+        """Give back work of a taken lease: after a moment it goes to another worker if it can.
+
+        `when` may take over to say when: it is given what is to be called, and answers whether it
+        will.
+        """
         self._given_back.add(lease)
-        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_later, lease)
+        if when is None or not when(partial(self._return_later, lease)):
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._return_later, lease)
         self.pump()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
@@ -17,6 +18,7 @@ from local_runtime.scheduler.storage import activities, entities, turns
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
+from local_runtime.scheduler.storage.writer import StorageUnavailable
 from local_runtime.scheduler.transport.rpc_server import Call
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -128,6 +130,9 @@ async def _complete(
     faults.reach("completion.received")
     try:
         applied = await commit()
+    except StorageUnavailable as error:
+        hub.dispatcher.abandon(lease, partial(hub.writer.when_room, error))
+        raise
     except BaseException:
         # What was not recorded has not happened: the work is handed out again.
         hub.dispatcher.abandon(lease)
