@@ -9,7 +9,6 @@ import os
 from collections.abc import Awaitable
 from pathlib import Path
 
-from local_runtime.descriptors import raise_limit
 from local_runtime.functions_host.server import HostSettings, serve
 from local_runtime.log_setup import set_up_logging
 from local_runtime.processes.part_process import PartControl, run_part
@@ -19,7 +18,6 @@ from local_runtime.proxies import bypass_proxies
 def main(arguments: list[str]) -> None:
     """Run the process that these arguments describe, until it is told to stop."""
     set_up_logging(os.environ)
-    raise_limit()
     bypass_proxies(os.environ)
     settings = _settings(arguments)
 

@@ -43,7 +43,7 @@ async def serving(
         timeout_graceful_shutdown=grace_seconds + 1,
     )
     with contextlib.closing(listener):
-        server = _Server(config)
+        server = _Server(config, protocol)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         checks = asyncio.create_task(_check(server.server_state))
         try:
@@ -102,8 +102,9 @@ class _Requests:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the process decides when to stop."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, protocol: type[Connection]) -> None:
         super().__init__(config)
+        self._protocol = protocol
         self.server_state = State()
         self.begun = asyncio.Event()
 
@@ -112,12 +113,8 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        config = self.config
-
         def make_protocol() -> asyncio.Protocol:
-            return config.http_protocol_class(  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
-                config=config, server_state=self.server_state, app_state={}
-            )
+            return self._protocol(self.config, self.server_state, {})
 
         try:
             acceptors = [Acceptor(listener, make_protocol) for listener in sockets or ()]

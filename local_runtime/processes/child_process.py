@@ -41,7 +41,12 @@ class ChildProcess:
         # Plain pipes and not asyncio's: with those, waiting for the process would go on for as
         # long as a process that the app itself has started holds their other end.
         lifeline_end, lifeline = os.pipe()
-        reports_end, reports = os.pipe()
+        try:
+            reports_end, reports = os.pipe()
+        except BaseException:
+            os.close(lifeline_end)
+            os.close(lifeline)
+            raise
         try:
             reader = await _reader(reports_end)
             process = await asyncio.create_subprocess_exec(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_runtime.descriptors import HOW_TO_RAISE, OUT
 from local_runtime.errors import CannotGoOn, StartupError
 from local_runtime.processes.child_process import ChildProcess
 
@@ -96,9 +97,15 @@ class KeptPart:
     async def _start_process(self) -> ChildProcess:
         part = self._part
         environment = {**os.environ, **part.environment}
-        process = await ChildProcess.spawn(
-            part.arguments(self._facts), environment, part.descriptors
-        )
+        try:
+            process = await ChildProcess.spawn(
+                part.arguments(self._facts), environment, part.descriptors
+            )
+        except OSError as error:
+            more = f" {HOW_TO_RAISE}" if error.errno in OUT else ""
+            raise StartupError(
+                f"no process can be started for {part.name}: {error.strerror or error}.{more}"
+            ) from error
         self._process = process
         report = await process.report()
         if report is None:
@@ -159,7 +166,7 @@ class KeptPart:
             process = await self._start_process()
         except CannotGoOn:
             raise
-        except (StartupError, OSError) as error:
+        except StartupError as error:
             logger.warning("%s did not start; next try in %g s: %s", self._name, next_pause, error)
             return None
         logger.info("%s runs again (process %d)", self._name, process.pid)

@@ -46,13 +46,13 @@ class Disk:
         self.hub = hub
         self.command = command or []
         self.log: list[str] = []
-        self._hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        self.hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
 
     def fill(self) -> None:
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, self._hard))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, self.hard))
 
     def empty(self) -> None:
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self._hard, self._hard))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self.hard, self.hard))
 
     async def says(self, text: str) -> None:
         """Return once the scheduler's log has a new line with a text."""

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import re
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from local_runtime import faults
+from local_runtime import descriptors, faults
 from local_runtime.clock import Clock
 from local_runtime.errors import CannotGoOn, StartupError
 from local_runtime.scheduler.service.folder import LOGS, SUFFIX, DataFolder, lost
@@ -128,9 +129,20 @@ class Hubs:
         if hub is None:
             path = self._folder / f"{_checked(key)}{SUFFIX}"
             self._check(path)
-            hub = Hub.open(key, path, self._clock, self._durability, retention=self._retention)
-            self._hubs[key] = hub
+            hub = self._hubs[key] = self._open(key, path)
         return hub
+
+    def _open(self, key: str, path: Path) -> Hub:
+        try:
+            return Hub.open(key, path, self._clock, self._durability, retention=self._retention)
+        except (StartupError, sqlite3.Error, OSError) as error:
+            # SQLite does not tell why a file cannot be opened.
+            if not descriptors.are_used_up():
+                raise
+            raise StartupError(
+                f"the task hub {key} cannot be opened: the scheduler has no open files left. "
+                f"{descriptors.HOW_TO_RAISE}"
+            ) from error
 
     async def use(self, name: str) -> Hub:
         """Return a hub as `get` does; if it is being deleted, the one that comes after."""
