@@ -78,7 +78,7 @@ async def running(data: Path) -> AsyncIterator[Disk]:
         *command,
         *["--grpc-port", str(port), "--data", str(data)],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**os.environ, "COLUMNS": "1000", "LOCAL_RUNTIME_LOG_LEVEL": "WARNING"},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
