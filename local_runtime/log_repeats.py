@@ -64,14 +64,19 @@ class Repeats(logging.Filter):
 
     def _forget(self, now: float) -> None:
         """Begin anew with texts whose span is over, and tell of what was left out."""
-        over = [key for key, text in self._texts.items() if now - text.since >= SPAN_SECONDS]
-        if len(self._texts) - len(over) > _MAX_TEXTS:
-            over = list(self._texts)
-        left_out = [(key, self._texts.pop(key).left_out) for key in over]
-        for (name, level, text), times in left_out:
-            if times:
+        texts = list(self._texts.items())  # other threads log, too
+        over = [(key, text) for key, text in texts if now - text.since >= SPAN_SECONDS]
+        if len(texts) - len(over) > _MAX_TEXTS:
+            over = texts
+        for key, counted in over:
+            self._texts.pop(key, None)
+            name, level, text = key
+            if counted.left_out:
                 logging.getLogger(name).log(
-                    level, "%d more of this were left out in a minute: %s", times, text
+                    level,
+                    "%d more of this were left out in a minute: %s",
+                    counted.left_out,
+                    text,
                 )
 
 

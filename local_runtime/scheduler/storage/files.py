@@ -5,8 +5,11 @@ and all of it is gone once the process ends.
 """
 
 import errno
+import logging
 import os
 from dataclasses import dataclass
+
+logger = logging.getLogger("local_runtime.scheduler")
 
 LOG = "-wal"
 _SHARED = "-shm"
@@ -56,8 +59,17 @@ class HubFiles:
     def put_log_aside(self) -> None:
         """Keep our log away from a file that is not ours: SQLite would write it into that one."""
         log = self._path + LOG
-        if os.path.exists(self._path) and _identity(log) == self._opened[LOG]:
+        if not os.path.exists(self._path) or _identity(log) != self._opened[LOG]:
+            return
+        try:
             os.replace(log, log + ASIDE)
+        except OSError as error:
+            logger.error(
+                "%s belongs to another file than the one that is there, and could not be put aside "
+                "(%s). Move it away before a scheduler starts again, if a copy was restored.",
+                log,
+                error.strerror,
+            )
 
     def _look(self, *, remember: bool) -> Displaced | None:
         try:

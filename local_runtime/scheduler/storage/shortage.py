@@ -40,19 +40,19 @@ class Shortage:
         self._stopped_at = now
 
     def look(self, takes: Callable[[int], bool], now: float, path: str) -> bool:
-        """Let go what there is room for, by what `takes` says; return whether anything is left."""
+        """Let go what there is room for, by what `takes` says; return whether nothing is left."""
         total = 0
         while self._waiting:
             (size, then) = self._waiting[0]
             total += size
             if not takes(int(total * _MARGIN) + _ROOM_BYTES):
                 self._tell(size, now, path)
-                return True
+                return False
             del self._waiting[0]
             then()
         self._stopped_at = None
         self._is_told = False
-        return False
+        return True
 
     def _tell(self, size: int, now: float, path: str) -> None:
         if not self._is_told:
