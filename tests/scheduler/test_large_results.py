@@ -5,6 +5,7 @@ The scheduler may write files of a few MiB: small writes succeed, and a large on
 
 import asyncio
 import resource
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,17 +111,6 @@ async def test_a_client_s_large_request_is_refused_and_stops_nobody(
     assert (await disk.hub.wait("small")).output.value == '"done"'
 
 
-async def test_small_steps_of_a_group_with_a_large_one_are_written(disk: Disk) -> None:
-    resource.prlimit(disk.process.pid, resource.RLIMIT_FSIZE, (ROOM, disk.hard))
-    starts = [disk.hub.start(f"s{number}") for number in range(5)]
-    large = disk.hub.start("large", input=text(LARGE))
-    results = await asyncio.gather(*starts, large, return_exceptions=True)
-    assert isinstance(results[-1], grpc.RpcError)
-    for number, result in enumerate(results[:-1]):
-        taken = not isinstance(result, BaseException)
-        assert (await disk.hub.get(f"s{number}")).exists == taken
-
-
 async def test_the_log_does_not_grow_while_there_is_no_room(
     tmp_path: Path, disk: Disk, worker: Worker, act: Actions
 ) -> None:
@@ -148,14 +138,31 @@ async def until(done) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_what_never_fits_stops_others_for_a_while_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shortage, "STOP_SECONDS", 2.5)
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[tuple[Writer, sqlite3.Connection]]:
+    """A writer whose file may have 1000 pages, and its connection."""
     connection = open_writer(tmp_path / "hub.db", "relaxed")
     connection.execute("CREATE TABLE kept (bytes BLOB)")
     connection.execute("PRAGMA max_page_count = 1000")
     writer = Writer(connection, VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)), new_id)
+    yield writer, connection
+    writer.close()
+
+
+async def test_small_steps_of_a_group_are_written_though_a_large_one_is_not(small) -> None:
+    writer, connection = small
+    steps = [*[insert(1)] * 7, insert(2 * ROOM)]
+    results = await asyncio.gather(*map(writer.submit, steps), return_exceptions=True)
+    assert results[:-1] == [None] * 7
+    assert isinstance(results[-1], StorageUnavailable)
+    assert connection.execute("SELECT count(*) FROM kept").fetchone() == (7,)
+
+
+async def test_what_never_fits_stops_others_for_a_while_only(
+    small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortage, "STOP_SECONDS", 2.5)
+    writer, connection = small
     come_again: list[str] = []
     with pytest.raises(StorageUnavailable) as raised:
         await writer.submit(insert(2 * ROOM))
@@ -168,5 +175,4 @@ async def test_what_never_fits_stops_others_for_a_while_only(
     connection.execute("PRAGMA max_page_count = 1000000")
     await until(lambda: come_again)
     await writer.submit(insert(2 * ROOM))
-    writer.close()
     assert come_again == ["large"]

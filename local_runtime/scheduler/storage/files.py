@@ -38,6 +38,7 @@ class HubFiles:
         self._identity = _identity(path)
         self._written: tuple[int, int] | None = None
         self._log_bytes = 0
+        self._beside(LOG)
         self.written()
 
     def written(self) -> Displaced | None:
