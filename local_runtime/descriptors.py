@@ -1,9 +1,11 @@
 """How many files and connections a process may have open, and what it says when they run out."""
 
+import asyncio
 import errno
 import logging
 import os
 import resource
+import time
 
 from local_runtime.errors import StartupError
 
@@ -19,6 +21,11 @@ HOW_TO_RAISE = (
     "Close what is not needed, or allow more: `ulimit -n 4096` in the shell that starts it "
     "(LimitNOFILE for systemd)."
 )
+
+
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 60.0
+_told_at: float | None = None
 
 
 def raise_limit() -> None:
@@ -44,8 +51,35 @@ def raise_limit() -> None:
 
 def are_used_up() -> bool:
     """Whether no more files can be opened at the moment."""
+    return _attempt() is not None
+
+
+def tell(error: OSError) -> None:
+    """Log that this process has run out of open files; once in a while, whoever notices it."""
+    global _told_at
+    now = time.monotonic()
+    if _told_at is None or now - _told_at >= _TELL_SECONDS:
+        _told_at = now
+        logger.error(
+            "no more connections can be accepted, nor files opened (%s): new connections wait "
+            "until others are closed. %s",
+            error.strerror,
+            HOW_TO_RAISE,
+        )
+
+
+async def watch() -> None:
+    """Tell when this process has run out of open files, for ever; gRPC, for one, does not."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        error = _attempt()
+        if error is not None:
+            tell(error)
+
+
+def _attempt() -> OSError | None:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        return error.errno in OUT
-    return False
+        return error if error.errno in OUT else None
+    return None

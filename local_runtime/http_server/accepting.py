@@ -10,10 +10,9 @@ import logging
 import socket
 from collections.abc import Callable
 
-from local_runtime.descriptors import HOW_TO_RAISE
+from local_runtime import descriptors
 
 _PAUSE_SECONDS = 0.5
-_TELL_SECONDS = 60.0
 _BACKLOG = 2048  # connections that may wait to be accepted, as with uvicorn's own servers
 _AT_ONCE = 128  # connections before the loop's other work gets its turn
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -32,7 +31,6 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self._told_at: float | None = None
         self._closed = False
         listener.listen(_BACKLOG)
         listener.setblocking(False)
@@ -79,15 +77,7 @@ class Acceptor:
         """Accept nothing for a moment: those who are connected are served, the others wait."""
         self._loop.remove_reader(self._listener)
         self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
-        now = self._loop.time()
-        if self._told_at is None or now - self._told_at > _TELL_SECONDS:
-            self._told_at = now
-            logger.error(
-                "no more connections can be accepted (%s): new ones wait until others are closed. "
-                "%s",
-                error.strerror,
-                HOW_TO_RAISE,
-            )
+        descriptors.tell(error)
 
     def _go_on(self) -> None:
         self._pause = None

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import FrameType
 
+from local_runtime import descriptors
 from local_runtime.errors import CannotGoOn, ProcessSpent, StartupError
 
 SUPERVISED = "LOCAL_RUNTIME_SUPERVISED"
@@ -107,6 +108,7 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
         # the loop begins to wait, would otherwise be noticed by nobody.
         loop.add_signal_handler(number, _woken)
         signal.signal(number, on_signal)
+    watching = asyncio.create_task(descriptors.watch(), name="watch the open files")
     if parent is None:
         begin.set()
         await serve(PartControl(announce, stop, begin, make_way, made_way=_nobody_listens))
@@ -116,6 +118,7 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
             lambda word: loop.call_soon_threadsafe(words[word].set), lambda: end(_ORPHAN_SECONDS)
         )
         await serve(PartControl(parent.ready, stop, begin, make_way, parent.made_way))
+    watching.cancel()
     if not stop.is_set():
         raise RuntimeError("the part ended without having been told to")
     # From inside the loop: closing it would wait for threads that run the app's code.

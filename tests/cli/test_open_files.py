@@ -95,6 +95,7 @@ def test_the_scheduler_serves_who_is_connected_and_others_when_there_is_room(sma
     start = f"{small.url('Functions')}{WEBHOOK}/orchestrators/waits"
     assert httpx.post(start, json=None).status_code == 202
     with exhausted(scheduler, port):
+        small.wait_for_log(FULL)
         assert httpx.post(start, json=None).status_code == 202
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = stubs.TaskHubSidecarServiceStub(channel)
