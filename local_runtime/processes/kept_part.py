@@ -10,7 +10,8 @@ from typing import Any
 
 from local_runtime.background import BackgroundTask
 from local_runtime.clock import SystemClock
-from local_runtime.errors import StartupError
+from local_runtime.descriptors import HOW_TO_RAISE, OUT
+from local_runtime.errors import CannotGoOn, StartupError
 from local_runtime.processes.child_process import ChildProcess
 
 type Facts = Mapping[str, Any]
@@ -42,8 +43,10 @@ class Part:
 class KeptPart:
     """One part and the process that runs it at the moment."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, on_failure: Callable[[CannotGoOn], None] | None = None) -> None:
+        """Keep a part; `on_failure` is told when it cannot go on, and is not started again."""
         self._part = part
+        self._on_failure = on_failure
         self._facts: Facts = {}
         self._process: ChildProcess | None = None
         self._keeping: BackgroundTask | None = None
@@ -95,9 +98,15 @@ class KeptPart:
     async def _start_process(self) -> ChildProcess:
         part = self._part
         environment = {**os.environ, **part.environment}
-        process = await ChildProcess.spawn(
-            part.arguments(self._facts), environment, part.descriptors
-        )
+        try:
+            process = await ChildProcess.spawn(
+                part.arguments(self._facts), environment, part.descriptors
+            )
+        except OSError as error:
+            more = f" {HOW_TO_RAISE}" if error.errno in OUT else ""
+            raise StartupError(
+                f"no process can be started for {part.name}: {error.strerror or error}.{more}"
+            ) from error
         self._process = process
         try:
             self._facts = await self._hear_from(process)
@@ -116,11 +125,22 @@ class KeptPart:
                 f"{self._name} ended as it started ({await process.ended()}); "
                 "what it logged before says why."
             )
+        if "final" in report:
+            raise CannotGoOn(str(report["final"]))
         if "error" in report:
             raise StartupError(str(report["error"]))
         return report["ready"]
 
     async def _keep(self) -> None:
+        try:
+            await self._keep_running()
+        except CannotGoOn as error:
+            logger.error("%s cannot go on, and is not started again", self._name)
+            if self._on_failure is not None:
+                self._on_failure(error)
+            await asyncio.Event().wait()  # there is nothing more to do until it is stopped
+
+    async def _keep_running(self) -> None:
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         running = self._process
@@ -136,16 +156,24 @@ class KeptPart:
 
     async def _notice_end(self, process: ChildProcess) -> None:
         how = await process.ended()
+        if (reason := await process.last_words()) is not None:
+            raise CannotGoOn(reason)
         if process.is_spent:
             logger.info("%s is replaced by a new process", self._name)
         else:
             logger.warning("%s ended unexpectedly (%s) and is started again", self._name, how)
 
     async def _start_again(self, next_pause: float) -> ChildProcess | None:
-        """Start the part once more; what fails now worked before, so it is tried again later."""
+        """Start the part once more; what fails now worked before, so it is tried again later.
+
+        Raises:
+            CannotGoOn: It is not to be tried again.
+        """
         try:
             process = await self._start_process()
-        except (StartupError, OSError) as error:
+        except CannotGoOn:
+            raise
+        except StartupError as error:
             logger.warning("%s did not start; next try in %g s: %s", self._name, next_pause, error)
             return None
         except Exception:

@@ -25,9 +25,12 @@ MAY_IMPORT = {
     "local_runtime.http_server": [
         "local_runtime.http_server",
         "local_runtime.listening",
+        "local_runtime.descriptors",
         "local_runtime.errors",
     ],
-    "local_runtime.log_setup": [],
+    "local_runtime.descriptors": ["local_runtime.errors"],
+    "local_runtime.log_setup": ["local_runtime.log_repeats"],
+    "local_runtime.log_repeats": [],
     "local_runtime.whole_file": [],
     "local_runtime.commands": [
         "local_runtime.commands",
@@ -41,6 +44,7 @@ MAY_IMPORT = {
     ],
     "local_runtime.processes": [
         "local_runtime.processes",
+        "local_runtime.descriptors",
         "local_runtime.listening",
         "local_runtime.settings",
         "local_runtime.scheduler.service",
@@ -100,6 +104,7 @@ MAY_IMPORT = {
     "local_runtime.scheduler.transport": ["local_runtime.scheduler.transport"],
     "local_runtime.scheduler.service": [
         "local_runtime.scheduler",
+        "local_runtime.descriptors",
         "local_runtime.whole_file",
         "local_runtime.background",
         "local_runtime.clock",

@@ -164,14 +164,22 @@ class Dispatcher:
             self._targets.free(lease.target_id)
         self.pump()
 
-    def abandon(self, lease: Lease, *, is_void: bool = True) -> None:
+    def abandon(
+        self,
+        lease: Lease,
+        *,
+        is_void: bool = True,
+        when: Callable[[Callable[[], None]], bool] | None = None,
+    ) -> None:
         """Hand work of a taken lease out again after a moment: to another worker if one can.
 
         With `is_void` the worker does not want it; without, its answer could not be recorded,
-        and counts if it comes again before somebody else has the work.
+        and counts if it comes again before somebody else has the work. `when` may take over to say
+        when: it is given what is to be called, and answers whether it will.
         """
         self._given_back.add(lease, is_void=is_void)
-        self._loop.call_later(RETRY_SECONDS, self._return_later, lease)
+        if when is None or not when(partial(self._return_later, lease)):
+            self._loop.call_later(RETRY_SECONDS, self._return_later, lease)
         self.pump()
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ class Hub:
         # Lists and histories are read by `reader`.
         self.view = view
         self.closed = False
+        self.lost = ""
         self._clock = clock
         self._timers: Timers | None = None
         self._housekeeping: Housekeeping | None = None
@@ -193,6 +194,15 @@ class Hub:
         if self._housekeeping is not None:
             self._housekeeping.tidy()
 
+    def lose(self, reason: str) -> None:
+        """Take nothing any more, and tell all who wait why: the files are not there, or not ours.
+
+        Their streams end, and workers that come back are refused as everybody is.
+        """
+        self.lost = reason
+        self.writer.lose(reason)
+        self.dismiss()
+
     async def close(self) -> None:
         """Commit what is under way and close the file; nothing is handed out any more."""
         self.closed = True
@@ -200,9 +210,13 @@ class Hub:
         await self._tasks.stop()
         self.writer.close()
         await asyncio.to_thread(self.reader.close)
+        if self.writer.is_foreign:
+            # The last connection would write the log into a file that may be a restored copy.
+            self.view.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         self.view.close()
+        self.writer.put_log_aside()
 
     def dismiss(self) -> None:
-        """End the streams of workers, and what clients wait for: the hub is deleted."""
+        """End the streams of workers, and what clients wait for: the hub is no more."""
         self.dispatcher.end_streams()
         self.waiters.wake_all()

@@ -137,6 +137,10 @@ async def complete_activity(hub: Hub, response: pb.ActivityResponse) -> pb.Compl
     late = hub.dispatcher.late.take(response.completionToken)
     if late is None:
         return _stale(f"activity task {response.taskId}", response.instanceId)
+    if hub.writer.lacks_room(response.ByteSize()):
+        # Not tried once more each time that a worker repeats it: small writes go on meanwhile.
+        hub.dispatcher.late.refused(late)
+        raise StorageUnavailable("the disk has no room for the result, and was not tried again")
     faults.reach("completion.late")
     return await _committed(
         hub,
@@ -184,16 +188,20 @@ async def _committed(
 
 def _settle(hub: Hub, lease: Lease, recording: asyncio.Future[bool]) -> None:
     error = recording.exception()
+    # What was not recorded has not happened. Only an answer that makes no sense is refused for
+    # good: one that the disk did not take may come again.
     if error is None:
         hub.dispatcher.release(lease)
+    elif isinstance(error, StorageUnavailable):
+        room = partial(hub.writer.when_room, error)
+        hub.dispatcher.abandon(lease, is_void=False, when=room)
     else:
-        # What was not recorded has not happened. Only an answer that makes no sense is refused
-        # for good: one that the disk did not take may come again.
-        hub.dispatcher.abandon(lease, is_void=not isinstance(error, StorageUnavailable))
+        hub.dispatcher.abandon(lease)
 
 
 def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) -> None:
-    if recording.exception() is None:
+    error = recording.exception()
+    if error is None:
         if recording.result():
             logger.info(
                 "%s: the result of %s (task %d) came after its worker had been lost, and counts",
@@ -203,7 +211,10 @@ def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) ->
             )
         hub.dispatcher.late.recorded(late)
     else:
-        hub.dispatcher.late.refused(late)
+        back = partial(hub.dispatcher.late.refused, late)
+        waits = isinstance(error, StorageUnavailable) and late.was_queued
+        if not (waits and hub.writer.when_room(error, back)):
+            back()
     hub.dispatcher.pump()
 
 
