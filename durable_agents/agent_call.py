@@ -4,7 +4,9 @@ Each request to the model is an activity of its own, named like the agent, and e
 timer: after a crash nothing that was answered is asked again. The SDK's own retries are not used:
 they ask neither what kind of failure it was nor how long the server wants to be left alone.
 
-What happens here is a function of the history alone, so it is the same in every replay. Only the
+What happens here is a function of the history alone, so it is the same in every replay: answers are
+judged in the activity, and the rules of the call come back with each result. Settings and agents of
+today count for the first request of a call that is made today. Only the
 SDK's public tasks are built upon: `CompositeTask` to hear of a task's end, `CompletableTask` to be
 a task that ends.
 """
@@ -19,17 +21,21 @@ from durabletask.task import (
     CompletableTask,
     CompositeTask,
     OrchestrationContext,
-    RetryPolicy,
     Task,
     TaskFailedError,
 )
 
-from durable_agents.agent import Agent
-from durable_agents.errors import AgentCallFailed, AgentTimeout, InvalidAgentOutput
-from durable_agents.failure_text import from_failure
-from durable_agents.messages import AgentResponse, Correction, ModelRequest, TokenUsage
+from durable_agents.errors import AgentCallFailed, AgentTimeout, CodeChanged, InvalidAgentOutput
+from durable_agents.failure_text import from_failure, policy_of
+from durable_agents.messages import (
+    AgentResponse,
+    CallPolicy,
+    Correction,
+    ModelRequest,
+    TokenUsage,
+)
 from durable_agents.retry import next_delay
-from durable_agents.structured_output import Invalid, OutputFormat, Valid
+from durable_agents.structured_output import Invalid, OutputFormat
 
 type AnyContext = df.DurableOrchestrationContext | OrchestrationContext
 
@@ -39,21 +45,21 @@ class CallPlan:
     """All that is decided before a call is made.
 
     Attributes:
-        agent: The agent to call.
+        agent: The name of the agent to call.
         model: The name of its model, for messages.
         activity: Its activity, a function reference: the SDK reads the result's type from it.
         request: The first request.
+        policy: How requests are retried and answers corrected, unless a result says otherwise.
         output: The form that the answer must have, if any.
-        retry: How failed requests are retried.
         timeout: How long the whole call may take.
     """
 
-    agent: Agent
+    agent: str
     model: str
     activity: Callable[..., Any]
     request: ModelRequest
+    policy: CallPolicy
     output: OutputFormat | None
-    retry: RetryPolicy
     timeout: timedelta | None
 
 
@@ -64,6 +70,7 @@ class AgentCall(CompletableTask[AgentResponse]):
         super().__init__()
         self._context = context
         self._plan = plan
+        self._policy = plan.policy
         self._request = plan.request
         self._usage = TokenUsage()
         self._attempt = 0
@@ -74,7 +81,7 @@ class AgentCall(CompletableTask[AgentResponse]):
 
     def _ask(self) -> None:
         self._attempt += 1
-        payload = self._request.to_payload()
+        payload = self._request.model_copy(update={"policy": self._policy}).to_payload()
         activity: Task[Any]
         if isinstance(self._context, OrchestrationContext):
             activity = self._context.call_activity(self._plan.activity, input=payload)
@@ -87,13 +94,14 @@ class AgentCall(CompletableTask[AgentResponse]):
             return
         if activity.is_failed:
             failed = activity.get_exception()
-            self._failed(from_failure(failed, self._plan.agent.name, self._plan.model))
+            self._policy = policy_of(failed) or self._policy
+            self._failed(from_failure(failed, self._plan.agent, self._plan.model))
         else:
             self._judge(activity.get_result())
 
     def _failed(self, error: AgentCallFailed) -> None:
         elapsed = max(self._now() - self._asked_first, timedelta())
-        delay = next_delay(self._plan.retry, self._attempt, error, elapsed)
+        delay = next_delay(self._policy, self._attempt, error, elapsed)
         if delay is None:
             self._end_with(error)
         else:
@@ -104,25 +112,52 @@ class AgentCall(CompletableTask[AgentResponse]):
             self._ask()
 
     def _judge(self, response: AgentResponse) -> None:
+        verdict = response.verdict
+        self._policy = verdict.policy if verdict is not None else self._policy
         self._usage += response.usage
-        response = response.model_copy(update={"usage": self._usage})
+        response = response.model_copy(update={"usage": self._usage, "verdict": None})
+        if verdict is not None and verdict.judged:
+            problem = verdict.problem
+        else:
+            problem = self._problem(response.text)
+        if problem:
+            self._ask_again(response, problem)
+        else:
+            self._accept(response)
+
+    def _problem(self, text: str) -> str:
+        """Return what is wrong with an answer whose activity could not tell."""
+        found = self._plan.output.read(text) if self._plan.output is not None else None
+        return found.problem if isinstance(found, Invalid) else ""
+
+    def _accept(self, response: AgentResponse) -> None:
         if self._plan.output is None:
             self.complete(response)
             return
-        match self._plan.output.read(response.text):
-            case Valid(value):
-                self.complete(response.model_copy(update={"value": value}))
-            case Invalid(problem):
-                self._ask_again(response, problem)
+        try:
+            value = self._plan.output.value(response.text)
+        except ValueError as error:
+            self._end_with(
+                CodeChanged(
+                    f"the code changed under a live instance: the answer was accepted, and no "
+                    f"longer fits {error}. It is not asked for again; make the class fit it (a new "
+                    f"field needs a default) and rewind the instance",
+                    agent=self._plan.agent,
+                    model=response.model,
+                    request_id=response.request_id,
+                )
+            )
+            return
+        self.complete(response.model_copy(update={"value": value}))
 
     def _ask_again(self, response: AgentResponse, problem: str) -> None:
         asked = len(self._request.corrections)
-        if asked >= self._plan.agent.corrections:
+        if asked >= self._policy.corrections:
             self._end_with(
                 InvalidAgentOutput(
                     f"the answer does not fit the response format, asked {asked + 1} times: "
                     f"{problem}",
-                    agent=self._plan.agent.name,
+                    agent=self._plan.agent,
                     model=response.model,
                     request_id=response.request_id,
                 )
@@ -140,7 +175,7 @@ class AgentCall(CompletableTask[AgentResponse]):
             self._end_with(
                 AgentTimeout(
                     f"no answer within {self._plan.timeout}",
-                    agent=self._plan.agent.name,
+                    agent=self._plan.agent,
                     model=self._plan.model,
                 )
             )

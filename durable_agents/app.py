@@ -19,7 +19,7 @@ from durable_agents.agent import RESERVED_OPTIONS, Agent, ChatClient
 from durable_agents.agent_call import AgentCall, AnyContext, CallPlan
 from durable_agents.errors import AgentNotRegistered, InvalidAgent, InvalidInput
 from durable_agents.messages import AgentResponse, ModelRequest
-from durable_agents.retry import default_retry_policy
+from durable_agents.retry import call_policy, default_retry_policy
 from durable_agents.structured_output import OutputFormat, ResponseFormat
 
 
@@ -72,12 +72,12 @@ class DurableAgent:
         _require_text(message, self.name)
         output = OutputFormat.create(response_format) if response_format is not None else None
         plan = CallPlan(
-            agent=self._registered.agent,
+            agent=self.name,
             model=self._registered.model,
             activity=self._registered.activity,
             request=self._request(message, output, options or {}),
+            policy=call_policy(retry or self._retry, self._registered.agent.corrections),
             output=output,
-            retry=retry or self._retry,
             timeout=self._duration(timeout),
         )
         return AgentCall(self._context, plan)
