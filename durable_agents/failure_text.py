@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from durable_agents.errors import (
     AgentCallFailed,
+    AgentTimeout,
     InvalidAgentOutput,
     ModelRateLimited,
     ModelRejected,
@@ -28,7 +29,14 @@ _LONGEST_CAUSE = 1000
 # Only these come back as themselves: a type name read from a history never picks another class.
 _CLASSES = {
     kind.__name__: kind
-    for kind in (ModelRejected, ModelRateLimited, ModelUnavailable, InvalidAgentOutput)
+    for kind in (
+        AgentCallFailed,
+        AgentTimeout,
+        InvalidAgentOutput,
+        ModelRateLimited,
+        ModelRejected,
+        ModelUnavailable,
+    )
 }
 
 

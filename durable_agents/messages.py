@@ -63,6 +63,22 @@ class ModelRequest(BaseModel, frozen=True):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
+class TimedCall(BaseModel, frozen=True):
+    """A call with a time limit: the input of the orchestration that it is run in.
+
+    Attributes:
+        agent: The name of the agent.
+        request: The first request, with the rules of the call.
+        deadline: When the call is over, in UTC, as ISO 8601 has it.
+        timeout: How many seconds that was from the start, for messages.
+    """
+
+    agent: str
+    request: ModelRequest
+    deadline: str
+    timeout: float
+
+
 class TokenUsage(BaseModel, frozen=True):
     """How many tokens the model's server says it has counted."""
 

@@ -6,6 +6,7 @@ A recorded history is replayed for ever. So a flow here is never changed: a new 
 from typing import Any
 
 import azure.durable_functions as df
+from durabletask.task import RetryPolicy
 from pydantic import BaseModel, Field
 
 from agents import content, translation
@@ -26,11 +27,17 @@ class City(BaseModel):
 
 
 def create_app(
-    chat_client: ChatClient, *, city: type[BaseModel] = City, **agent: Any
+    chat_client: ChatClient,
+    *,
+    city: type[BaseModel] = City,
+    retry: RetryPolicy | None = None,
+    **agent: Any,
 ) -> AgentFunctionApp:
-    """Return the app. `city` and `agent` are what a later version of its code has changed."""
+    """Return the app; the other arguments are what a later version of its code has changed."""
     agents = [Agent(name=name, **{"instructions": f"You are {name}.", **agent}) for name in NAMES]
-    app = AgentFunctionApp([*translation.AGENTS, *content.AGENTS, *agents], chat_client=chat_client)
+    app = AgentFunctionApp(
+        [*translation.AGENTS, *content.AGENTS, *agents], chat_client=chat_client, retry=retry
+    )
     app.register_functions(translation_flow.flows)
     app.register_functions(content_pipeline.flows)
     app.register_functions(_flows(city))
@@ -76,6 +83,12 @@ def _flows(city: type[BaseModel]) -> AgentBlueprint:
         ada = flows.get_agent(context, "Ada")
         response = yield ada.run(context.get_input(), response_format=city)
         return response.value.name
+
+    @flows.orchestration_trigger(context_name="context")
+    def swapped(context: df.DurableOrchestrationContext) -> Any:
+        # Recorded when Bob was asked first: its history must not replay.
+        for name in ("Ada", "Bob"):
+            yield flows.get_agent(context, name).run(context.get_input())
 
     @flows.orchestration_trigger(context_name="context")
     def timed(context: df.DurableOrchestrationContext) -> Any:

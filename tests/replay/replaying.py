@@ -45,11 +45,9 @@ def functions_of(app: func.FunctionRegister) -> dict[str, Any]:
     return {one.get_function_name(): one for one in app.get_functions()}
 
 
-async def replay(functions: dict[str, Any], turn: Turn) -> list[Deed]:
-    """Return what today's code does in a turn of the past."""
-    request = pb.OrchestratorRequest(
-        instanceId="i-1", pastEvents=turn.past, newEvents=turn.news
-    )
+async def replay(functions: dict[str, Any], turn: Turn, *, with_times: bool = False) -> list[Deed]:
+    """Return what today's code does in a turn of the past, on request with the time of timers."""
+    request = pb.OrchestratorRequest(instanceId="i-1", pastEvents=turn.past, newEvents=turn.news)
     started = next(
         event.executionStarted
         for event in [*turn.past, *turn.news]
@@ -60,7 +58,14 @@ async def replay(functions: dict[str, Any], turn: Turn) -> list[Deed]:
     returned = await function.get_user_function()(**{function.get_trigger().name: context})
     response = pb.OrchestratorResponse()
     response.ParseFromString(base64.b64decode(returned))
-    return [_deed_of_action(action) for action in response.actions]
+    deeds = [_deed_of_action(action) for action in response.actions]
+    if not with_times:
+        return deeds
+    now = turn.news[0].timestamp.ToDatetime()
+    return [
+        (*deed, action.createTimer.fireAt.ToDatetime() - now) if deed[0] == "timer" else deed
+        for deed, action in zip(deeds, response.actions, strict=True)
+    ]
 
 
 def _deed_of_event(event: pb.HistoryEvent) -> Deed | None:
@@ -68,6 +73,8 @@ def _deed_of_event(event: pb.HistoryEvent) -> Deed | None:
         return ("task", event.eventId, event.taskScheduled.name)
     if event.HasField("timerCreated"):
         return ("timer", event.eventId)
+    if event.HasField("subOrchestrationInstanceCreated"):
+        return ("child", event.eventId, event.subOrchestrationInstanceCreated.name)
     if event.HasField("executionCompleted"):
         end = event.executionCompleted
         return _end(end.orchestrationStatus, end.result.value, end.failureDetails)
@@ -79,6 +86,8 @@ def _deed_of_action(action: pb.OrchestratorAction) -> Deed:
         return ("task", action.id, action.scheduleTask.name)
     if action.HasField("createTimer"):
         return ("timer", action.id)
+    if action.HasField("createSubOrchestration"):
+        return ("child", action.id, action.createSubOrchestration.name)
     end = action.completeOrchestration
     return _end(end.orchestrationStatus, end.result.value, end.failureDetails)
 
