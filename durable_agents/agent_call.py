@@ -93,9 +93,9 @@ class _Call(CompletableTask[AgentResponse]):
         except ValueError as error:
             self._end_with(
                 CodeChanged(
-                    f"the code changed under a live instance: the answer was accepted, and no "
-                    f"longer fits {error}. It is not asked for again; make the class fit it (a new "
-                    f"field needs a default) and rewind the instance",
+                    "the code changed under a live instance, or what its checks look at: the "
+                    f"answer was accepted, and no longer fits {error}. It is not asked for again; "
+                    "make the class fit it (a new field needs a default) and rewind the instance",
                     agent=self._plan.agent,
                     model=response.model,
                     request_id=response.request_id,
