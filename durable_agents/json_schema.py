@@ -18,8 +18,8 @@ from durable_agents.patterns import UnusablePattern
 type Schema = Mapping[str, Any] | bool
 
 _DEEPEST = 60
-# A second's work. A long answer takes a few thousand steps.
-_MOST_STEPS = 200_000
+# About a second's work. A long answer takes a few thousand steps.
+_MOST_STEPS = 100_000
 # So many of the steps of a pattern are as fast as one of ours.
 _PATTERN_STEPS = 100
 _MOST_PARTS = 10_000

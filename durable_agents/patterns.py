@@ -12,12 +12,15 @@ from typing import Annotated
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
 
-_LARGEST = 2000
+_LARGEST = 10_000
+# So many letters does a class of all alphabets count for: that much longer the engine takes.
+_ALPHABETS = 8
 
 _TOKEN = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<open>\()|(?P<close>\))"
-    r"|\{(?P<least>\d+)(?:,(?P<most>\d*))?\}|.",
-    re.DOTALL,
+    r"""(?P<wide>\\[wW]|\\[pP](?:\{[^}]*\})?)
+    |\\[xuU]\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]
+    |(?P<open>\()|(?P<close>\))|\{(?P<least>\d+)(?:,(?P<most>\d*))?\}|.""",
+    re.DOTALL | re.VERBOSE,
 )
 
 
@@ -31,7 +34,8 @@ def require_usable(pattern: str) -> None:
     Raises:
         UnusablePattern: It is none, or needs more than a bounded time.
     """
-    _matcher(pattern)
+    if isinstance(reason := _matcher(pattern), str):
+        raise UnusablePattern(reason)
 
 
 def found(pattern: str, text: str) -> bool:
@@ -40,27 +44,35 @@ def found(pattern: str, text: str) -> bool:
     Raises:
         UnusablePattern: As `require_usable`.
     """
+    matcher = _matcher(pattern)
+    if isinstance(matcher, str):
+        raise UnusablePattern(matcher)
     try:
-        _matcher(pattern).validate_python(text)
+        matcher.validate_python(text)
     except ValidationError:
         return False
     return True
 
 
 def steps(pattern: str, text: str) -> int:
-    """Return how many steps a search takes at most: for each letter one for each of the pattern."""
+    """Return how many steps a search takes at most: for each letter the length of the pattern."""
     return _written_out(pattern) * len(text)
 
 
 @functools.lru_cache(maxsize=1024)
-def _matcher(pattern: str) -> TypeAdapter[str]:
-    if _written_out(pattern) > _LARGEST:
-        raise UnusablePattern("its repetitions are too many to be matched in bounded time")
+def _matcher(pattern: str) -> TypeAdapter[str] | str:
+    """Return what matches the pattern, or why nothing does. Either is kept."""
+    if len(pattern) > _LARGEST:
+        return f"it is longer than {_LARGEST} characters"
     try:
-        return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+        matcher = TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
     except SchemaError as error:
         # The engine shows the pattern with a mark below it; its last line says what is wrong.
-        raise UnusablePattern(str(error).splitlines()[-1].strip().removeprefix("error: ")) from None
+        reason = str(error).splitlines()[-1].strip()
+        return reason.removeprefix("error: ").removeprefix("SchemaError: ")
+    if _written_out(pattern) > _LARGEST:
+        return "its repetitions are too many to be matched in bounded time"
+    return matcher
 
 
 @functools.lru_cache(maxsize=1024)
@@ -78,6 +90,6 @@ def _written_out(pattern: str) -> int:
         elif token["close"] and len(sizes) > 1:
             last = added = sizes.pop()
         else:
-            last = added = 1
+            last = added = _ALPHABETS if token["wide"] else 1
         sizes[-1] += added
     return sum(sizes)

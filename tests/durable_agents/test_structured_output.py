@@ -219,7 +219,7 @@ def test_request_of_before_there_were_verdicts_gets_none() -> None:
     assert judge(request, PARIS) is None
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 async def test_schema_that_no_answer_fits_ends_the_call(run: Run, model: ScriptedModel) -> None:
     model.will(says("1"))
     outcome = await run(city({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}))
