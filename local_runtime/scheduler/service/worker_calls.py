@@ -212,8 +212,8 @@ def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) ->
         hub.dispatcher.late.recorded(late)
     else:
         back = partial(hub.dispatcher.late.refused, late)
-        waits = isinstance(error, StorageUnavailable) and late.was_queued
-        if not (waits and hub.writer.when_room(error, back)):
+        is_disk = isinstance(error, StorageUnavailable)
+        if not (is_disk and late.was_queued and hub.writer.when_room(error, back)):
             back()
     hub.dispatcher.pump()
 
