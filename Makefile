@@ -29,7 +29,7 @@ check: setup ## lint, types and the architecture test
 	@.venv/bin/pyright
 	@$(PYTHON) -m pytest -q tests/architecture
 
-soak: setup ## half an hour of mixed load with random kills, then an audit of all histories
+soak: setup ## half an hour of load with kills, stops, bad lines and bursts, then an audit
 	@$(PYTHON) -m tests.soak $(SOAK_ARGS)
 
 bench: bench-scheduler bench-host ## measure the scheduler and the Functions host (half an hour)

@@ -1,5 +1,10 @@
-"""The only side effect of the library: asking an agent's model, once, as an activity."""
+"""The only side effect of the library: asking an agent's model, once, as an activity.
 
+Whatever the orchestrator decides by is recorded here, in the result: the verdict on the answer, and
+the rules of the call.
+"""
+
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,7 +14,8 @@ from pydantic import ValidationError
 from durable_agents.agent import Agent, ChatClient
 from durable_agents.errors import AgentCallFailed
 from durable_agents.failure_text import to_text
-from durable_agents.messages import AgentResponse, ModelRequest
+from durable_agents.messages import AgentResponse, CallPolicy, ModelRequest
+from durable_agents.structured_output import judge
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +32,15 @@ def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
     # The annotations are read: by the worker when it indexes the function (it takes no generic
     # types), and by the SDK, which learns from them what type a stored result has.
     async def ask(request: object) -> AgentResponse:
+        policy: CallPolicy | None = None
         try:
-            response = await chat_client.complete(agent, _read(request, agent, chat_client.model))
+            asked = _read(request, agent, chat_client.model)
+            policy = asked.policy
+            response = await chat_client.complete(agent, asked)
         except AgentCallFailed as error:
             logger.warning("%s", error)
             # What str() gives is all that crosses the boundary.
-            error.args = (to_text(error),)
+            error.args = (to_text(error, policy),)
             raise
         logger.info(
             "agent '%s' (model '%s') answered: %d tokens in, %d out",
@@ -40,7 +49,9 @@ def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
             response.usage.input_tokens,
             response.usage.output_tokens,
         )
-        return response
+        # Not on the loop: a class may have checks of its own that take their time.
+        verdict = await asyncio.to_thread(judge, asked, response.text)
+        return response.model_copy(update={"verdict": verdict})
 
     ask.__name__ = ask.__qualname__ = agent.name
     ask.__doc__ = agent.description or f"Ask the agent {agent.name}."

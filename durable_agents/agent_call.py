@@ -4,14 +4,19 @@ Each request to the model is an activity of its own, named like the agent, and e
 timer: after a crash nothing that was answered is asked again. The SDK's own retries are not used:
 they ask neither what kind of failure it was nor how long the server wants to be left alone.
 
-What happens here is a function of the history alone, so it is the same in every replay. Only the
-SDK's public tasks are built upon: `CompositeTask` to hear of a task's end, `CompletableTask` to be
-a task that ends.
+What happens here is a function of the history alone, so it is the same in every replay: answers are
+judged in the activity, and the rules of the call come back with each result. Settings and agents of
+today count for the first request of a call that is made today. Only the SDK's public tasks are
+built upon: `CompositeTask` to hear of a task's end, `CompletableTask` to be a task that ends.
+
+A call with a time limit is run in an orchestration of its own. A timer cannot be taken back: it
+would fire long after the answer, for one more replay of a flow that goes on. With the end of that
+orchestration its timer is void, and so is a request that nobody has begun.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,17 +24,26 @@ from durabletask.task import (
     CompletableTask,
     CompositeTask,
     OrchestrationContext,
-    RetryPolicy,
     Task,
     TaskFailedError,
 )
 
-from durable_agents.agent import Agent
-from durable_agents.errors import AgentCallFailed, AgentTimeout, InvalidAgentOutput
-from durable_agents.failure_text import from_failure
-from durable_agents.messages import AgentResponse, Correction, ModelRequest, TokenUsage
+from durable_agents.errors import AgentCallFailed, AgentTimeout, CodeChanged, InvalidAgentOutput
+from durable_agents.failure_text import from_failure, policy_of
+from durable_agents.messages import (
+    AgentResponse,
+    CallPolicy,
+    Correction,
+    ModelRequest,
+    TimedCall,
+    TokenUsage,
+)
 from durable_agents.retry import next_delay
-from durable_agents.structured_output import Invalid, OutputFormat, Valid
+from durable_agents.structured_output import Invalid, OutputFormat
+
+# The orchestration that a call with a time limit is run in. The prefix is that of functions which
+# are no one's own, and which lists of functions leave out.
+CALL_FUNCTION = "BuiltIn__AgentCall"
 
 type AnyContext = df.DurableOrchestrationContext | OrchestrationContext
 
@@ -39,42 +53,97 @@ class CallPlan:
     """All that is decided before a call is made.
 
     Attributes:
-        agent: The agent to call.
+        agent: The name of the agent to call.
         model: The name of its model, for messages.
         activity: Its activity, a function reference: the SDK reads the result's type from it.
         request: The first request.
+        policy: How requests are retried and answers corrected, unless a result says otherwise.
         output: The form that the answer must have, if any.
-        retry: How failed requests are retried.
         timeout: How long the whole call may take.
     """
 
-    agent: Agent
+    agent: str
     model: str
     activity: Callable[..., Any]
     request: ModelRequest
+    policy: CallPolicy
     output: OutputFormat | None
-    retry: RetryPolicy
     timeout: timedelta | None
 
 
-class AgentCall(CompletableTask[AgentResponse]):
-    """A durable task that ends with the agent's answer, or with an `AgentCallFailed`."""
+def start_call(context: AnyContext, plan: CallPlan) -> Task[AgentResponse]:
+    """Call an agent; the task ends with its answer, or with an `AgentCallFailed`."""
+    if plan.timeout is None:
+        return AgentCall(context, plan)
+    return TimedAgentCall(context, plan, plan.timeout)
 
+
+class _Call(CompletableTask[AgentResponse]):
     def __init__(self, context: AnyContext, plan: CallPlan) -> None:
         super().__init__()
         self._context = context
         self._plan = plan
+
+    def _accept(self, response: AgentResponse) -> None:
+        if self._plan.output is None:
+            self.complete(response)
+            return
+        try:
+            value = self._plan.output.value(response.text)
+        except ValueError as error:
+            self._end_with(
+                CodeChanged(
+                    "the code changed under a live instance, or what its checks look at: the "
+                    f"answer was accepted, and no longer fits {error}. It is not asked for again; "
+                    "make the class fit it (a new field needs a default) and rewind the instance",
+                    agent=self._plan.agent,
+                    model=response.model,
+                    request_id=response.request_id,
+                )
+            )
+            return
+        self.complete(response.model_copy(update={"value": value}))
+
+    def _end_with(self, error: AgentCallFailed) -> None:
+        # As `fail` does, but with an error of ours: `fail` can only make a TaskFailedError, and
+        # a flow's author wants to catch ModelRejected.
+        self._exception: TaskFailedError | None = error
+        self._is_complete = True
+        self._notify_parent()
+
+    def _now(self) -> datetime:
+        now = self._context.current_utc_datetime
+        return now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+class AgentCall(_Call):
+    """A call as requests and waits of this orchestration.
+
+    Args:
+        context: The orchestration.
+        plan: The call.
+        deadline: When it is over, answered or not.
+    """
+
+    def __init__(
+        self, context: AnyContext, plan: CallPlan, deadline: datetime | None = None
+    ) -> None:
+        super().__init__(context, plan)
+        self._policy = plan.policy
         self._request = plan.request
         self._usage = TokenUsage()
         self._attempt = 0
         self._asked_first = self._now()
+        if deadline is not None and deadline <= self._now():
+            self._expired()
+            return
         self._ask()
-        if plan.timeout is not None:
-            _Then(self._timer(plan.timeout), self._expired)
+        if deadline is not None:
+            _Then(context.create_timer(deadline), lambda _timer: self._expired())
 
     def _ask(self) -> None:
         self._attempt += 1
-        payload = self._request.to_payload()
+        payload = self._request.model_copy(update={"policy": self._policy}).to_payload()
         activity: Task[Any]
         if isinstance(self._context, OrchestrationContext):
             activity = self._context.call_activity(self._plan.activity, input=payload)
@@ -87,13 +156,14 @@ class AgentCall(CompletableTask[AgentResponse]):
             return
         if activity.is_failed:
             failed = activity.get_exception()
-            self._failed(from_failure(failed, self._plan.agent.name, self._plan.model))
+            self._policy = policy_of(failed) or self._policy
+            self._failed(from_failure(failed, self._plan.agent, self._plan.model))
         else:
             self._judge(activity.get_result())
 
     def _failed(self, error: AgentCallFailed) -> None:
         elapsed = max(self._now() - self._asked_first, timedelta())
-        delay = next_delay(self._plan.retry, self._attempt, error, elapsed)
+        delay = next_delay(self._policy, self._attempt, error, elapsed)
         if delay is None:
             self._end_with(error)
         else:
@@ -104,25 +174,35 @@ class AgentCall(CompletableTask[AgentResponse]):
             self._ask()
 
     def _judge(self, response: AgentResponse) -> None:
+        verdict = response.verdict
+        self._policy = verdict.policy if verdict is not None else self._policy
         self._usage += response.usage
-        response = response.model_copy(update={"usage": self._usage})
-        if self._plan.output is None:
-            self.complete(response)
-            return
-        match self._plan.output.read(response.text):
-            case Valid(value):
-                self.complete(response.model_copy(update={"value": value}))
-            case Invalid(problem):
-                self._ask_again(response, problem)
+        response = response.model_copy(update={"usage": self._usage, "verdict": None})
+        if verdict is not None and verdict.judged:
+            problem = verdict.problem
+        else:
+            problem = self._problem(response.text)
+        if problem:
+            self._ask_again(response, problem)
+        else:
+            self._accept(response)
+
+    def _problem(self, text: str) -> str:
+        """Return what is wrong with an answer whose activity could not tell."""
+        output = self._plan.output
+        if output is None and self._request.output is not None:
+            output = OutputFormat(self._request.output, None)
+        found = output.read(text) if output is not None else None
+        return found.problem if isinstance(found, Invalid) else ""
 
     def _ask_again(self, response: AgentResponse, problem: str) -> None:
         asked = len(self._request.corrections)
-        if asked >= self._plan.agent.corrections:
+        if asked >= self._policy.corrections:
             self._end_with(
                 InvalidAgentOutput(
                     f"the answer does not fit the response format, asked {asked + 1} times: "
                     f"{problem}",
-                    agent=self._plan.agent.name,
+                    agent=self._plan.agent,
                     model=response.model,
                     request_id=response.request_id,
                 )
@@ -135,28 +215,45 @@ class AgentCall(CompletableTask[AgentResponse]):
         self._attempt, self._asked_first = 0, self._now()
         self._ask()
 
-    def _expired(self, _timer: Task[Any]) -> None:
+    def _expired(self) -> None:
         if not self.is_complete:
             self._end_with(
                 AgentTimeout(
                     f"no answer within {self._plan.timeout}",
-                    agent=self._plan.agent.name,
+                    agent=self._plan.agent,
                     model=self._plan.model,
                 )
             )
 
-    def _end_with(self, error: AgentCallFailed) -> None:
-        # As `fail` does, but with an error of ours: `fail` can only make a TaskFailedError, and
-        # a flow's author wants to catch ModelRejected.
-        self._exception: TaskFailedError | None = error
-        self._is_complete = True
-        self._notify_parent()
-
-    def _now(self) -> datetime:
-        return self._context.current_utc_datetime
-
     def _timer(self, delay: timedelta) -> Task[Any]:
         return self._context.create_timer(self._now() + delay)
+
+
+class TimedAgentCall(_Call):
+    """A call in an orchestration of its own, which ends with the call or at its deadline."""
+
+    def __init__(self, context: AnyContext, plan: CallPlan, timeout: timedelta) -> None:
+        super().__init__(context, plan)
+        call = TimedCall(
+            agent=plan.agent,
+            request=plan.request.model_copy(update={"policy": plan.policy}),
+            deadline=(self._now() + timeout).isoformat(),
+            timeout=timeout.total_seconds(),
+        )
+        payload = call.model_dump(mode="json", exclude_defaults=True)
+        child: Task[Any]
+        if isinstance(context, OrchestrationContext):
+            child = context.call_sub_orchestrator(CALL_FUNCTION, input=payload)
+        else:
+            child = context.call_sub_orchestrator(CALL_FUNCTION, payload)
+        _Then(child, self._ended)
+
+    def _ended(self, child: Task[Any]) -> None:
+        if child.is_failed:
+            failed = child.get_exception()
+            self._end_with(from_failure(failed, self._plan.agent, self._plan.model))
+        else:
+            self._accept(AgentResponse.from_json(child.get_result()))
 
 
 class _Then(CompositeTask[None]):

@@ -1,9 +1,9 @@
 """The function app: turns agents into activities, and gives orchestrators a way to call them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -16,10 +16,11 @@ from pydantic import JsonValue, ValidationError
 
 from durable_agents.activities import AgentActivity, agent_activity
 from durable_agents.agent import RESERVED_OPTIONS, Agent, ChatClient
-from durable_agents.agent_call import AgentCall, AnyContext, CallPlan
-from durable_agents.errors import AgentNotRegistered, InvalidAgent, InvalidInput
-from durable_agents.messages import AgentResponse, ModelRequest
-from durable_agents.retry import default_retry_policy
+from durable_agents.agent_call import CALL_FUNCTION, AgentCall, AnyContext, CallPlan, start_call
+from durable_agents.errors import AgentCallFailed, AgentNotRegistered, InvalidAgent, InvalidInput
+from durable_agents.failure_text import to_text
+from durable_agents.messages import AgentResponse, CallPolicy, ModelRequest, TimedCall
+from durable_agents.retry import call_policy, default_retry_policy
 from durable_agents.structured_output import OutputFormat, ResponseFormat
 
 
@@ -72,15 +73,15 @@ class DurableAgent:
         _require_text(message, self.name)
         output = OutputFormat.create(response_format) if response_format is not None else None
         plan = CallPlan(
-            agent=self._registered.agent,
+            agent=self.name,
             model=self._registered.model,
             activity=self._registered.activity,
             request=self._request(message, output, options or {}),
+            policy=call_policy(retry or self._retry, self._registered.agent.corrections),
             output=output,
-            retry=retry or self._retry,
             timeout=self._duration(timeout),
         )
-        return AgentCall(self._context, plan)
+        return start_call(self._context, plan)
 
     def _request(
         self, message: str, output: OutputFormat | None, options: Mapping[str, JsonValue]
@@ -177,6 +178,9 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
             self.configure_large_payloads(payload_store=payload_store)
         self._chat_client = chat_client
         self._registry = _Registry(retry or default_retry_policy(os.environ))
+        self.function_name(CALL_FUNCTION)(
+            self.orchestration_trigger("context", CALL_FUNCTION)(_timed_call(self._registry))
+        )
         for agent in agents:
             self.add_agent(agent)
 
@@ -228,7 +232,7 @@ class _Registry:
 
     def add(self, agent: Agent, chat_client: ChatClient) -> AgentActivity:
         # The Functions host does not tell apart names that differ in case only.
-        for name in self._registered:
+        for name in [CALL_FUNCTION, *self._registered]:
             if name.casefold() == agent.name.casefold():
                 raise InvalidAgent(
                     f"agent '{agent.name}': an agent named '{name}' is already registered."
@@ -243,6 +247,39 @@ class _Registry:
             known = ", ".join(sorted(self._registered)) or "none"
             raise AgentNotRegistered(f"no agent is named '{name}'; registered: {known}.")
         return DurableAgent(context, registered, registered.agent.retry or self._retry)
+
+    def timed_call(self, context: AnyContext, call: TimedCall) -> AgentCall:
+        registered = self._registered.get(call.agent)
+        if registered is None:
+            raise AgentNotRegistered(f"no agent is named '{call.agent}' any more.")
+        plan = CallPlan(
+            agent=call.agent,
+            model=registered.model,
+            activity=registered.activity,
+            request=call.request,
+            policy=call.request.policy or CallPolicy(),
+            output=None,  # the flow makes the value: it has the class
+            timeout=timedelta(seconds=call.timeout),
+        )
+        return AgentCall(context, plan, datetime.fromisoformat(call.deadline))
+
+
+def _timed_call(registry: _Registry) -> Callable[[Any], Generator[Any, Any, dict[str, Any]]]:
+    """Return the orchestrator of calls with a time limit."""
+
+    def call_agent(
+        context: df.DurableOrchestrationContext,
+    ) -> Generator[Any, Any, dict[str, Any]]:
+        call = TimedCall.model_validate(context.get_input())
+        try:
+            response: AgentResponse = yield registry.timed_call(context, call)
+        except AgentCallFailed as error:
+            # As in an activity: what str() gives is all that crosses the boundary.
+            error.args = (to_text(error),)
+            raise
+        return response.to_json()
+
+    return call_agent
 
 
 def _require_text(message: object, agent: str) -> None:

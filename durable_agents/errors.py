@@ -10,7 +10,8 @@
         ├── ModelRateLimited      retried, then raised; has `retry_after`
         ├── ModelUnavailable      retried, then raised: no answer, a server's fault, a broken answer
         ├── InvalidAgentOutput    the model: its answer cannot be used, though it was asked again
-        └── AgentTimeout          no answer within the `timeout` of the call
+        ├── AgentTimeout          no answer within the `timeout` of the call
+        └── CodeChanged           the author: the code changed under a live instance
 
 An `AgentCallFailed` is raised twice: in the activity that called the model, and, after its text has
 crossed the durable boundary (`failure_text`), in the orchestrator that waits for the call.
@@ -100,3 +101,11 @@ class InvalidAgentOutput(AgentCallFailed):
 
 class AgentTimeout(AgentCallFailed):
     """The call took longer than its `timeout`. A late answer is dropped."""
+
+
+class CodeChanged(AgentCallFailed):
+    """A recorded answer no longer fits the class that it was asked for.
+
+    The class changed while the instance waited. The answer is kept, and not asked for again: make
+    the class fit it (a new field needs a default), and rewind the instance.
+    """

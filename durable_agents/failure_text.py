@@ -11,14 +11,17 @@ from typing import Any, cast
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import FailureDetails, TaskFailedError
 from google.protobuf.wrappers_pb2 import StringValue
+from pydantic import ValidationError
 
 from durable_agents.errors import (
     AgentCallFailed,
+    AgentTimeout,
     InvalidAgentOutput,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
 )
+from durable_agents.messages import CallPolicy
 
 _MARK = ' {"agent": '
 _LONGEST_CAUSE = 1000
@@ -26,19 +29,33 @@ _LONGEST_CAUSE = 1000
 # Only these come back as themselves: a type name read from a history never picks another class.
 _CLASSES = {
     kind.__name__: kind
-    for kind in (ModelRejected, ModelRateLimited, ModelUnavailable, InvalidAgentOutput)
+    for kind in (
+        AgentCallFailed,
+        AgentTimeout,
+        InvalidAgentOutput,
+        ModelRateLimited,
+        ModelRejected,
+        ModelUnavailable,
+    )
 }
 
 
-def to_text(error: AgentCallFailed) -> str:
-    """Return the line from which `from_failure` can make the error again."""
-    facts = {
+def to_text(error: AgentCallFailed, policy: CallPolicy | None = None) -> str:
+    """Return the line from which `from_failure` can make the error again.
+
+    Args:
+        error: The failure of the request.
+        policy: The rules of the call. They are told only where they decide something.
+    """
+    facts: dict[str, Any] = {
         "agent": error.agent,
         "model": error.model,
         "request_id": error.request_id,
         "retry_after": error.retry_after,
     }
     kept = {name: fact for name, fact in facts.items() if fact not in ("", None) or name == "agent"}
+    if policy is not None and error.retriable:
+        kept["policy"] = policy.model_dump(mode="json", exclude_defaults=True)
     return f"{error.cause[:_LONGEST_CAUSE]} {json.dumps(kept)}"
 
 
@@ -58,9 +75,7 @@ def from_failure(failed: TaskFailedError, agent: str, model: str) -> AgentCallFa
         return AgentCallFailed(
             f"{name}: {details.message}", agent=agent, model=model, details=_as_message(details)
         )
-    # The last mark: the cause may quote a server, and with it any text.
-    cause, _, rest = details.message.rpartition(_MARK)
-    facts = _facts(_MARK.strip() + " " + rest) if cause else {}
+    cause, facts = _parts(details.message)
     return kind(
         cause or details.message,
         agent=agent,
@@ -69,6 +84,21 @@ def from_failure(failed: TaskFailedError, agent: str, model: str) -> AgentCallFa
         retry_after=_seconds(facts.get("retry_after")),
         details=_as_message(details),
     )
+
+
+def policy_of(failed: TaskFailedError) -> CallPolicy | None:
+    """Return the rules of the call that were recorded with a failure, if they were."""
+    _, facts = _parts(failed.details.message)
+    try:
+        return CallPolicy.model_validate(facts["policy"]) if "policy" in facts else None
+    except ValidationError:
+        return None
+
+
+def _parts(message: str) -> tuple[str, dict[str, Any]]:
+    # The last mark: the cause may quote a server, and with it any text.
+    cause, _, rest = message.rpartition(_MARK)
+    return cause, _facts(_MARK.strip() + " " + rest) if cause else {}
 
 
 def _facts(text: str) -> dict[str, Any]:

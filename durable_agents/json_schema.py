@@ -2,16 +2,29 @@
 
 It knows the keywords that model servers know for structured output, and refuses a schema with any
 other: a keyword that was silently ignored would call an answer valid that is not.
+
+Its time is bounded, whatever the schema: what was found of one value by one part of the schema is
+kept, a part that comes back to itself for the same value has no answer there, patterns are matched
+by an engine that does not try again (`patterns`), and the steps of a check are counted.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, cast
+
+from durable_agents import patterns
+from durable_agents.patterns import UnusablePattern
 
 type Schema = Mapping[str, Any] | bool
 
 _DEEPEST = 60
+# About a second's work. A long answer takes a few thousand steps.
+_MOST_STEPS = 100_000
+# So many of the steps of a pattern are as fast as one of ours.
+_PATTERN_STEPS = 100
+_MOST_PARTS = 10_000
+# More would say nothing, and grow with every choice that repeats them.
+_MOST_PROBLEMS = 50
 
 _TYPES: dict[str, Callable[[object], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -26,7 +39,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "minLength": (lambda value, limit: len(value) >= limit, "is shorter than"),
     "maxLength": (lambda value, limit: len(value) <= limit, "is longer than"),
-    "pattern": (lambda value, limit: re.search(limit, value) is not None, "does not match"),
+    "pattern": (lambda value, limit: patterns.found(limit, value), "does not match"),
     "minItems": (lambda value, limit: len(value) >= limit, "has fewer items than"),
     "maxItems": (lambda value, limit: len(value) <= limit, "has more items than"),
     "minimum": (lambda value, limit: value >= limit, "is less than"),
@@ -63,9 +76,16 @@ class UnusableSchema(ValueError):
     """The schema itself cannot be used; the message says what is wrong with it."""
 
 
+class _TooManySteps(Exception):
+    pass
+
+
 def problems(value: object, schema: Schema) -> list[str]:
     """Return what keeps `value` from being valid, each with its place; empty when it is valid."""
-    return list(_Check(schema).check(value, schema, "answer", 0))
+    try:
+        return _Check(schema).check(value, schema, "answer", 0)
+    except _TooManySteps:
+        return [f"answer takes more than {_MOST_STEPS} steps to be checked; a simpler one may do"]
 
 
 def require_usable(schema: Schema) -> None:
@@ -74,14 +94,16 @@ def require_usable(schema: Schema) -> None:
     Raises:
         UnusableSchema: A part is no schema, has an unknown keyword or refers to what is not there.
     """
-    for part in _parts(schema):
+    parts = _parts(schema)
+    places = {id(part) for part in parts}
+    for part in parts:
         if isinstance(part, bool):
             continue
         unknown = sorted(set(part) - _KNOWN)
         if unknown:
             raise UnusableSchema(f"the keyword '{unknown[0]}' is not one that can be checked")
-        if "$ref" in part:
-            _resolve(part["$ref"], schema)
+        if "$ref" in part and id(_resolve(part["$ref"], schema)) not in places:
+            raise UnusableSchema(f"the reference {part['$ref']!r} points to what is no schema")
         _require_values(part)
 
 
@@ -128,12 +150,44 @@ def closed(schema: Schema) -> Schema:
 class _Check:
     def __init__(self, root: Schema) -> None:
         self._root = root
+        self._steps = 0
+        # By part of the schema and place in the value. None while it is being found out.
+        self._found: dict[tuple[int, str], list[str] | None] = {}
+        self._depths: dict[tuple[int, str], int] = {}
+        # The highest part that the one being checked came back to.
+        self._came_back = _DEEPEST + 1
 
     def check(self, value: object, schema: Schema, place: str, depth: int) -> list[str]:
-        if depth > _DEEPEST:
-            return [f"{place} is nested too deeply"]
         if isinstance(schema, bool):
             return [] if schema else [f"{place} is not allowed"]
+        if depth > _DEEPEST:
+            return [f"{place} is nested too deeply"]
+        self._step()
+        key = (id(schema), place)
+        if key in self._found:
+            known = self._found[key]
+            if known is not None:
+                return known
+            self._came_back = min(self._came_back, self._depths[key])
+            return [f"{place} is described by what refers to itself"]
+        self._found[key], self._depths[key] = None, depth
+        elsewhere, self._came_back = self._came_back, _DEEPEST + 1
+        found = self._check(value, schema, place, depth)[:_MOST_PROBLEMS]
+        if self._came_back < depth:
+            # Found out on the assumption that a part above says no: it may say yes in the end.
+            del self._found[key]
+            self._came_back = min(self._came_back, elsewhere)
+        else:
+            self._found[key] = found
+            self._came_back = elsewhere
+        return found
+
+    def _step(self, count: int = 1) -> None:
+        self._steps += count
+        if self._steps > _MOST_STEPS:
+            raise _TooManySteps
+
+    def _check(self, value: object, schema: Mapping[str, Any], place: str, depth: int) -> list[str]:
         found: list[str] = []
         if "$ref" in schema:
             target = _resolve(schema["$ref"], self._root)
@@ -141,6 +195,9 @@ class _Check:
         wrong_type = _type_problem(value, schema, place)
         if wrong_type:
             return [*found, wrong_type]
+        self._step((len(schema.get("enum", ())) + len(schema.get("required", ()))) // 10)
+        if "pattern" in schema and isinstance(value, str):
+            self._step(patterns.steps(schema["pattern"], value) // _PATTERN_STEPS)
         found += _choice_problems(value, schema, place)
         found += _limit_problems(value, schema, place)
         if isinstance(value, dict):
@@ -180,7 +237,7 @@ class _Check:
             if keyword == "allOf":
                 found += [problem for result in results for problem in result]
             elif not valid:
-                found.append(f"{place} has none of the allowed forms ({results[0][0]})")
+                found.append(f"{place} has none of the allowed forms ({results[0][0]:.300})")
             elif keyword == "oneOf" and valid > 1:
                 found.append(f"{place} has more than one of the allowed forms")
         return found
@@ -227,21 +284,35 @@ def _limit_problems(value: object, schema: Mapping[str, Any], place: str) -> lis
     ]
 
 
-def _parts(schema: object, depth: int = 0) -> list[Schema]:
+def _parts(schema: object) -> list[Schema]:
     """Return the schema and every schema in it."""
+    parts: list[Schema] = []
+    for part in _walk(schema, 0):
+        parts.append(part)
+        if len(parts) > _MOST_PARTS:
+            raise UnusableSchema(f"it has more than {_MOST_PARTS} parts")
+    return parts
+
+
+def _walk(schema: object, depth: int) -> Iterator[Schema]:
     if isinstance(schema, bool):
-        return [schema]
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        yield schema
+        return
+    if not isinstance(schema, Mapping):
         raise UnusableSchema(f"{schema!r:.80} is not a JSON schema")
+    if depth > _DEEPEST:
+        raise UnusableSchema(f"it is nested more than {_DEEPEST} deep")
     part = cast("Mapping[str, Any]", schema)
     _require_kinds(part)
+    yield part
     inner: list[object] = []
     for name in ("properties", "$defs", "definitions"):
         inner += part.get(name, {}).values()
     for name in _BRANCHES:
         inner += part.get(name, [])
     inner += [part[name] for name in ("items", "additionalProperties") if name in part]
-    return [part, *(found for one in inner for found in _parts(one, depth + 1))]
+    for one in inner:
+        yield from _walk(one, depth + 1)
 
 
 def _require_kinds(part: Mapping[str, Any]) -> None:
@@ -260,12 +331,13 @@ def _require_values(part: Mapping[str, Any]) -> None:
     if part.get("multipleOf", 1) <= 0:
         raise UnusableSchema("'multipleOf' must be more than nothing")
     try:
-        re.compile(part.get("pattern", ""))
-    except re.error as error:
-        raise UnusableSchema(f"the pattern {part['pattern']!r} cannot be used: {error}") from error
+        patterns.require_usable(part.get("pattern", ""))
+    except UnusablePattern as error:
+        pattern = repr(part["pattern"])
+        raise UnusableSchema(f"the pattern {pattern:.80} cannot be used: {error}") from None
 
 
-def _resolve(reference: object, root: Schema) -> Schema:
+def _resolve(reference: object, root: Schema) -> Any:
     target: Any = root
     if not isinstance(reference, str) or not reference.startswith("#"):
         raise UnusableSchema(f"the reference {reference!r} does not point into the schema")

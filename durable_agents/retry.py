@@ -1,4 +1,4 @@
-"""When a failed model request is made again. Pure: the orchestrator decides by its own clock.
+"""When a failed model request is made again. Pure: the orchestrator decides by recorded facts.
 
 There is one owner of retries. The model client makes one request; this policy stands at the
 durable call, and its waits are durable timers.
@@ -11,6 +11,7 @@ from datetime import timedelta
 from durabletask.task import RetryPolicy
 
 from durable_agents.errors import AgentCallFailed, ConfigurationError
+from durable_agents.messages import CallPolicy
 
 FIRST_INTERVAL = "AGENT_RETRY_FIRST_INTERVAL_SECONDS"
 
@@ -34,8 +35,21 @@ def default_retry_policy(environ: Mapping[str, str]) -> RetryPolicy:
     )
 
 
+def call_policy(retry: RetryPolicy, corrections: int) -> CallPolicy:
+    """Return the rules of a call in the form that is recorded with it."""
+    longest, timeout = retry.max_retry_interval, retry.retry_timeout
+    return CallPolicy(
+        attempts=retry.max_number_of_attempts,
+        first_interval=retry.first_retry_interval.total_seconds(),
+        backoff=retry.backoff_coefficient or 1.0,
+        longest_interval=None if longest is None else longest.total_seconds(),
+        retry_timeout=None if timeout is None else timeout.total_seconds(),
+        corrections=corrections,
+    )
+
+
 def next_delay(
-    policy: RetryPolicy, attempt: int, error: AgentCallFailed, elapsed: timedelta
+    policy: CallPolicy, attempt: int, error: AgentCallFailed, elapsed: timedelta
 ) -> timedelta | None:
     """Return how long to wait before the attempt after `attempt`; None when there is none.
 
@@ -45,14 +59,15 @@ def next_delay(
         error: Its failure; a server's Retry-After makes the wait longer, never shorter.
         elapsed: Time since the first attempt was made, by the orchestration's clock.
     """
-    if not error.retriable or attempt >= policy.max_number_of_attempts:
+    if not error.retriable or attempt >= policy.attempts:
         return None
     delay = _backoff(policy, attempt)
     if error.retry_after is not None:
         if not 0 <= error.retry_after <= _LONGEST_RETRY_AFTER.total_seconds():
             return None
         delay = max(delay, timedelta(seconds=error.retry_after))
-    if policy.retry_timeout is not None and elapsed + delay > policy.retry_timeout:
+    waited = (elapsed + delay).total_seconds()
+    if policy.retry_timeout is not None and waited > policy.retry_timeout:
         return None
     return delay
 
@@ -73,11 +88,12 @@ def seconds_setting(environ: Mapping[str, str], name: str, default: float) -> fl
     return seconds
 
 
-def _backoff(policy: RetryPolicy, attempt: int) -> timedelta:
-    longest = policy.max_retry_interval or _LONGEST_RETRY_AFTER
-    first = policy.first_retry_interval.total_seconds()
+def _backoff(policy: CallPolicy, attempt: int) -> timedelta:
+    longest = policy.longest_interval
+    if not longest:  # none, or nothing: then there is no bound of the policy's own
+        longest = _LONGEST_RETRY_AFTER.total_seconds()
     try:
-        seconds = first * (policy.backoff_coefficient or 1.0) ** (attempt - 1)
+        seconds = policy.first_interval * policy.backoff ** (attempt - 1)
     except OverflowError:
-        return longest
-    return min(timedelta(seconds=min(seconds, longest.total_seconds())), longest)
+        seconds = longest
+    return timedelta(seconds=min(seconds, longest))

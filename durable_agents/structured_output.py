@@ -1,8 +1,14 @@
-"""What `response_format` asks for, and whether an answer has that form. Pure: replay repeats it."""
+"""What `response_format` asks for, and whether an answer has that form.
 
+The activity checks each answer, once, and records what it found (`judge`). Orchestrators only make
+the value of an answer that was accepted (`OutputFormat.value`).
+"""
+
+import functools
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -12,11 +18,12 @@ from pydantic import BaseModel, ValidationError
 from durable_agents import json_schema
 from durable_agents.errors import InvalidInput
 from durable_agents.json_schema import Schema, UnusableSchema
-from durable_agents.messages import OutputSchema
+from durable_agents.messages import ModelRequest, OutputSchema, Verdict
 
 type ResponseFormat = type[BaseModel] | Mapping[str, Any]
 
 _MOST_PROBLEMS = 5
+_MOST_KEPT = 1000
 # An object with these keys would be taken for a stored Python object by the SDK's JSON codec.
 _ENVELOPE = {"__class__", "__module__", "__data__"}
 
@@ -40,6 +47,7 @@ class OutputFormat:
 
     def __init__(self, schema: OutputSchema, model: type[BaseModel] | None) -> None:
         self.schema = schema
+        self.key = schema.model_dump_json()
         self._model = model
 
     @classmethod
@@ -50,19 +58,12 @@ class OutputFormat:
             InvalidInput: It is neither, or the schema has keywords that cannot be checked.
         """
         if isinstance(response_format, type) and issubclass(response_format, BaseModel):
-            return cls._of_class(response_format)
+            output = _of_class(response_format)
+            _formats.keep(output)
+            return output
         if isinstance(response_format, Mapping):
             return cls._of_schema(cast("Mapping[str, Any]", response_format))
         raise InvalidInput("response_format must be a pydantic class or a JSON schema.")
-
-    @classmethod
-    def _of_class(cls, model: type[BaseModel]) -> "OutputFormat":
-        plain: Schema = model.model_json_schema()
-        strict = cast("Mapping[str, Any]", json_schema.closed(plain))
-        # Types that strict servers do not take (a dict, a pattern) go out as they are: the answer
-        # is checked against the class in any case.
-        chosen = strict if json_schema.is_strict(strict) else plain
-        return cls(_output_schema(model.__name__, chosen), model)
 
     @classmethod
     def _of_schema(cls, given: Mapping[str, Any]) -> "OutputFormat":
@@ -76,10 +77,24 @@ class OutputFormat:
         except (UnusableSchema, ValidationError) as error:
             raise InvalidInput(f"response_format cannot be used: {error}") from error
 
+    def value(self, text: str) -> Any:
+        """Return what an answer says that was accepted; nothing is asked of it but that it fits.
+
+        Raises:
+            ValueError: It does not fit the class: that is not the class it was accepted for.
+        """
+        if self._model is None:
+            return _parsed(text)
+        try:
+            return self._model.model_validate_json(text)
+        except ValidationError as error:
+            name = f"{self._model.__module__}.{self._model.__qualname__}"
+            raise ValueError(f"the class {name}: {_described_all(error)}") from None
+
     def read(self, text: str) -> Valid | Invalid:
         """Return what the answer `text` says, or why it cannot be taken."""
         try:
-            value: object = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+            value = _parsed(text)
         except (ValueError, RecursionError) as error:
             return Invalid(f"the answer is not valid JSON: {error}")
         if self._model is None:
@@ -90,11 +105,83 @@ class OutputFormat:
         try:
             return Valid(self._model.model_validate_json(text))
         except ValidationError as error:
-            # Without the input: what the model said does not belong into messages and logs.
-            details = error.errors(include_url=False, include_input=False, include_context=False)
-            return Invalid(
-                _listed([_described(detail["loc"], detail["msg"]) for detail in details])
-            )
+            return Invalid(_described_all(error))
+
+
+@functools.lru_cache(maxsize=256)
+def _of_class(model: type[BaseModel]) -> OutputFormat:
+    plain: Schema = model.model_json_schema()
+    strict = cast("Mapping[str, Any]", json_schema.closed(plain))
+    # Types that strict servers do not take (a dict, a pattern) go out as they are: the answer
+    # is checked against the class in any case.
+    chosen = strict if json_schema.is_strict(strict) else plain
+    place = f"{model.__module__}:{model.__qualname__}"
+    schema = _output_schema(model.__name__, chosen).model_copy(update={"python_class": place})
+    return OutputFormat(schema, model)
+
+
+def judge(request: ModelRequest, text: str) -> Verdict | None:
+    """Return what the orchestrator is to know of an answer; None for a call that asks for nothing.
+
+    A class is found again by its name, and counts only if its schema is the one that was asked for:
+    an answer is held to what its request said. Where there is no such class the answer is not
+    judged here, but by the orchestrator, which has it.
+    """
+    if request.policy is None:
+        return None  # a request of before there were verdicts
+    output = _formats.find(request.output) if request.output is not None else None
+    if output is None:
+        return Verdict(policy=request.policy)
+    found = output.read(text)
+    problem = found.problem if isinstance(found, Invalid) else ""
+    return Verdict(policy=request.policy, judged=True, problem=problem)
+
+
+class _Formats:
+    """The forms that this process has asked for, or been asked for: made once, and kept."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, OutputFormat] = {}
+
+    def keep(self, output: OutputFormat) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[output.key] = output
+
+    def find(self, schema: OutputSchema) -> OutputFormat | None:
+        kept = self._kept.get(schema.model_dump_json())
+        if kept is not None:
+            return kept
+        if schema.python_class:
+            return self._of_class(schema)
+        output = OutputFormat(schema, None)
+        self.keep(output)
+        return output
+
+    def _of_class(self, schema: OutputSchema) -> OutputFormat | None:
+        # Among what is loaded, and never by importing: a name in a history runs no code.
+        module, _, name = schema.python_class.partition(":")
+        place: object = sys.modules.get(module)
+        for step in name.split("."):
+            place = getattr(place, step, None)
+        if not isinstance(place, type) or not issubclass(place, BaseModel):
+            return None
+        output = OutputFormat.create(place)
+        # It has changed since it was asked for. The schema that was asked for has not.
+        return output if output.schema == schema else OutputFormat(schema, None)
+
+
+_formats = _Formats()
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _described_all(error: ValidationError) -> str:
+    # Without the input: what the model said does not belong into messages and logs.
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return _listed([_described(detail["loc"], detail["msg"]) for detail in details])
 
 
 def _output_schema(name: str, schema: Mapping[str, Any]) -> OutputSchema:

@@ -15,6 +15,7 @@ import typer
 from local_runtime.commands.keys_command import keys_app
 from local_runtime.commands.options import AppOption, DataOption
 from local_runtime.commands.run_input import read_input
+from local_runtime.descriptors import raise_limit
 from local_runtime.errors import StartupError
 from local_runtime.log_setup import LOG_LEVEL, set_up_logging
 from local_runtime.processes.part_process import Facts, PartControl, run_part
@@ -133,6 +134,7 @@ def scheduler(
     retention_days: RetentionDays = None,
     virtual_time: VirtualTime = False,
     functions_url: Annotated[str | None, typer.Option(hidden=True)] = None,
+    data_expected: Annotated[bool, typer.Option("--data-expected", hidden=True)] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a Durable Task scheduler alone, with its dashboard."""
@@ -144,7 +146,7 @@ def scheduler(
     retention = _retention(retention_days)
     settings = SchedulerSettings(data.resolve(), grpc_port, durability, retention)
     shown_at = None if no_dashboard else dashboard_port
-    process = SchedulerProcess(settings, shown_at, functions_url, virtual_time)
+    process = SchedulerProcess(settings, shown_at, functions_url, virtual_time, data_expected)
 
     def announce(facts: Facts) -> None:
         logger.info("scheduler at http://localhost:%s (gRPC)", facts["grpc_port"])
@@ -231,6 +233,31 @@ def accept_damage(
     typer.echo("\n".join(done) or "no log of a task hub is damaged; nothing has been changed")
 
 
+@app.command()
+def status(
+    dashboard_port: DashboardPort = 8082,
+    port: HttpPort = 7071,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say how a running runtime is: what waits, who works, what goes on in the background.
+
+    The exit status is 0 if all is well, and 1 if a part is not reached or something is broken. A
+    host that asks for keys is given the one in FUNCTIONS_KEY.
+    """
+    from local_runtime.commands.status_command import ask
+
+    found = ask(dashboard_port, port)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        from rich.console import Console
+
+        from local_runtime.commands.status_words import show
+
+        show(found, Console())
+    sys.exit(1 if found.problems else 0)
+
+
 @app.command(hidden=True)
 def model(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 0, verbose: Verbose = False
@@ -300,6 +327,7 @@ def _set_up(verbose: bool) -> None:
     if verbose:
         os.environ[LOG_LEVEL] = "DEBUG"  # for the processes that this one starts, too
     set_up_logging(os.environ)
+    raise_limit()
     bypass_proxies(os.environ)
 
 

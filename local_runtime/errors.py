@@ -8,6 +8,13 @@ class StartupError(Exception):
     """
 
 
+class CannotGoOn(StartupError):
+    """A part of the runtime cannot go on, and to start it again by itself would hide why.
+
+    Its supervisor does not start it again: it stops everything, and shows the message to a person.
+    """
+
+
 class ProcessSpent(Exception):
     """A process has to be replaced: it runs code of the app that nothing else can stop.
 

@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Mapping
 
+from local_runtime.log_repeats import Repeats
+
 LOG_LEVEL = "LOCAL_RUNTIME_LOG_LEVEL"
 """Names the level for this process and those it starts: DEBUG, INFO (the default), WARNING ..."""
 
@@ -45,6 +47,7 @@ def set_up_logging(environ: Mapping[str, str]) -> None:
     level = logging.INFO if named is None else named
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_news)
+    handler.addFilter(Repeats(("local_runtime", "uvicorn", *_LOUD)))
     coloured = sys.stderr.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
     handler.setFormatter(RecordFormatter(coloured=coloured))
     # The root logger takes part: the functions of an app log through it.

@@ -39,15 +39,18 @@ async def run_once(plan: Plan, request: RunRequest, progress: Progress) -> Outco
     """Start a runtime, run one orchestration on it and stop it again.
 
     Raises:
-        StartupError: A part cannot start, or the app has no such orchestrator.
+        StartupError: A part cannot start or go on, or the app has no such orchestrator.
         Interrupted: Somebody pressed Ctrl-C.
     """
     interruption = Interruption()
     async with Supervisor() as supervisor:
-        running = await interruption.unless(start_runtime(supervisor, plan))
+        running = await interruption.unless(
+            supervisor.unless_failing(start_runtime(supervisor, plan))
+        )
         name = _known(running, request.name)
         async with SchedulerClient.open(running.scheduler_url, plan.task_hub) as client:
-            return await interruption.unless(_run(client, name, request, progress))
+            running_it = _run(client, name, request, progress)
+            return await interruption.unless(supervisor.unless_failing(running_it))
 
 
 def _known(running: RunningRuntime, name: str) -> str:

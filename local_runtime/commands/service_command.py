@@ -1,5 +1,6 @@
 """The command `start`: the whole runtime in the foreground until somebody stops it."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
     """Start the runtime, show the banner, and return when it has been told to stop and has.
 
     Raises:
-        StartupError: A part cannot start; none is left running.
+        StartupError: A part cannot start, or go on; none is left running.
     """
     interruption = Interruption()
     async with (
@@ -24,12 +25,15 @@ async def run_service(plan: Plan, show: Callable[[str], None]) -> None:
         watching_if(wanted=plan.watch, app_dir=plan.app_dir, data=plan.data) as watch_for,
     ):
         try:
-            running = await interruption.unless(start_runtime(supervisor, plan))
+            running = await interruption.unless(
+                supervisor.unless_failing(start_runtime(supervisor, plan))
+            )
         except Interrupted:
             logger.info("stopping before everything was started")
             return
         watch_for(running.hosts)
         show(banner(running))
-        await interruption.wait()
+        with contextlib.suppress(Interrupted):
+            await interruption.unless(supervisor.failure())
         logger.info("stopping")
     logger.info("stopped")

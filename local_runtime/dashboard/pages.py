@@ -1,6 +1,6 @@
 """The dashboard's pages: task hubs, instances of a hub, one instance with its history."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -23,6 +23,7 @@ from local_runtime.dashboard.hub_reader import (
     SchedulerUnreachable,
     WrongRequest,
 )
+from local_runtime.dashboard.hub_status import HubStatus, as_json, due, problems, worker_row
 from local_runtime.dashboard.instance_view import STATUSES, InstanceView
 
 _HERE = Path(__file__).parent
@@ -49,7 +50,9 @@ class Pages:
         functions_url: str | None,
         clock: Clock,
         movable: MovableTime | None = None,
+        status: Callable[[], Sequence[HubStatus]] = list,
     ) -> None:
+        self._status = status
         self._reader = reader
         self._functions_url = functions_url or "http://localhost:7071"
         self._clock = clock
@@ -69,6 +72,8 @@ class Pages:
             routes=[
                 Route("/", self._home),
                 Route("/hubs/{hub}", self._instances),
+                Route("/hubs/{hub}/workers", self._workers),
+                Route("/status", self._status_json),
                 # `path`: the id of an instance may hold slashes.
                 Route("/hubs/{hub}/instances/{instance_id:path}", self._instance),
                 *clock_routes(self._clock.now, self._movable),
@@ -133,6 +138,27 @@ class Pages:
                 "history": [history_row(event) for event in history],
             },
         )
+
+    async def _workers(self, request: Request) -> Response:
+        hub = self._known_hub(request)
+        found = next((status for status in self._status() if status.name == hub), None)
+        if found is None:
+            raise HTTPException(404, f"The task hub {hub} is not open.")
+        return self._page(
+            "workers.html",
+            {
+                "hub": hub,
+                "problems": problems(found),
+                "waiting": found.waiting,
+                "workers": [worker_row(worker) for worker in found.workers],
+                "tasks": found.tasks,
+                "set_aside": [(row, due(row)) for row in found.set_aside],
+                "troubles": list(reversed(found.troubles)),
+            },
+        )
+
+    async def _status_json(self, request: Request) -> Response:
+        return JSONResponse(as_json(self._status()), headers={"Cache-Control": "no-store"})
 
     def _known_hub(self, request: Request) -> str:
         # The scheduler makes a hub that does not exist; looking at one must not.

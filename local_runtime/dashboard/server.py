@@ -1,12 +1,13 @@
 """Serves the dashboard on its port of the loopback interface."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from local_runtime.clock import Clock, SystemClock
 from local_runtime.dashboard.clock_routes import MovableTime
 from local_runtime.dashboard.hub_reader import HubReader
+from local_runtime.dashboard.hub_status import HubStatus
 from local_runtime.dashboard.pages import Pages
 from local_runtime.http_server.server import listen, serving
 from local_runtime.scheduler.client import SchedulerClient
@@ -26,6 +27,8 @@ class DashboardSettings:
     """The scheduler's clock, by which durations are shown."""
     movable: MovableTime | None = None
     """That clock, where it can be moved."""
+    status: Callable[[], Sequence[HubStatus]] = list
+    """How each task hub is at the moment."""
 
 
 async def serve(
@@ -43,7 +46,9 @@ async def serve(
     # The hub is named with each call, not with the channel.
     async with SchedulerClient.open(settings.scheduler, "") as client:
         reader = HubReader(client, settings.list_hubs)
-        pages = Pages(reader, settings.functions_url, settings.clock, settings.movable)
+        pages = Pages(
+            reader, settings.functions_url, settings.clock, settings.movable, settings.status
+        )
         async with serving(pages.application(), listener, grace_seconds=1) as port:
             ready({"port": port})
             await stop.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from local_runtime.background import BackgroundTasks
 from local_runtime.clock import SystemClock
 from local_runtime.errors import ProcessSpent, StartupError
 from local_runtime.functions_host.app.app_loader import load_app
@@ -99,7 +100,9 @@ async def serve(
         port = settings.port if http is None else http.port
         loaded = await _load(settings, app, watchdog, port, webhook_key, closing)
         work_items = loaded.work_items
-        await closing.enter_async_context(pulling(work_items, stop, settings.grace_seconds))
+        await closing.enter_async_context(
+            pulling(work_items, loaded.tasks, stop, settings.grace_seconds)
+        )
         await _reach_scheduler(work_items, http, stop)
         if not stop.is_set():
             ready(_facts(port, loaded.index))
@@ -150,6 +153,7 @@ class _Loaded:
     invoker: Invoker
     work_items: WorkItems
     listeners: Listeners
+    tasks: BackgroundTasks
 
 
 async def _load(
@@ -166,14 +170,17 @@ async def _load(
     address = _url(settings.scheduler)
     hub = _sendable(settings.task_hub or app.task_hub)
     scheduler = await closing.enter_async_context(SchedulerClient.open(address, hub))
+    # Answers to work items go out on a connection of their own, however many requests there are.
+    work = await closing.enter_async_context(SchedulerClient.open(address, hub))
     storage = await storage_side(index, app, closing)
     guards = await closing.enter_async_context(StartGuards(scheduler.channel))
     client = _client_binding(app.host, address, hub, port, webhook_key)
     invoker = Invoker(client, random_id, watchdog, storage.bindings, guards)
-    work_items = WorkItems(scheduler, address, bridges_for(index, invoker), limits)
+    work_items = WorkItems(work, address, bridges_for(index, invoker), limits)
     timers = [] if settings.worker_only else _timers(index, invoker, settings, hub)
-    listeners = Listeners([*storage.listeners(index, invoker), *timers])
-    return _Loaded(index, scheduler, invoker, work_items, listeners)
+    tasks = BackgroundTasks(SystemClock())
+    listeners = Listeners([*storage.listeners(index, invoker), *timers], tasks)
+    return _Loaded(index, scheduler, invoker, work_items, listeners, tasks)
 
 
 async def _http_side(
@@ -199,6 +206,7 @@ def _front_door(
         loaded.index,
         loaded.invoker,
         loaded.scheduler,
+        loaded.tasks.reports,
         keys,
         port,
         settings.enable_auth,

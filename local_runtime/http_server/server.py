@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import cast
@@ -10,10 +11,13 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from local_runtime.http_server.accepting import Acceptor
 from local_runtime.http_server.connection import Connection, State
 from local_runtime.listening import listen as listen
 
 _CHECK_SECONDS = 1.0
+
+logger = logging.getLogger("local_runtime.http")
 
 
 @contextlib.asynccontextmanager
@@ -42,7 +46,7 @@ async def serving(
         timeout_graceful_shutdown=grace_seconds + 1,
     )
     with contextlib.closing(listener):
-        server = _Server(config)
+        server = _Server(config, protocol)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         checks = asyncio.create_task(_check(server.server_state))
         try:
@@ -63,8 +67,14 @@ async def _check(state: State) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
-        for connection in list(state.connections):
-            cast("Connection", connection).check(loop.time(), _CHECK_SECONDS)
+        for found in list(state.connections):
+            connection = cast("Connection", found)
+            try:
+                connection.check(loop.time(), _CHECK_SECONDS)
+            except Exception:
+                # Of this one connection: the others are looked at all the same.
+                logger.exception("a connection could not be checked; it is broken off")
+                connection.transport.abort()
 
 
 class _Requests:
@@ -101,8 +111,9 @@ class _Requests:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the process decides when to stop."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, protocol: type[Connection]) -> None:
         super().__init__(config)
+        self._protocol = protocol
         self.server_state = State()
         self.begun = asyncio.Event()
 
@@ -111,7 +122,13 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        def make_protocol() -> asyncio.Protocol:
+            return self._protocol(self.config, self.server_state, {})
+
         try:
-            await super().startup(sockets)
+            acceptors = [Acceptor(listener, make_protocol) for listener in sockets or ()]
+            # Of them uvicorn wants no more than to close them, and to wait.
+            self.servers = cast("list[asyncio.Server]", acceptors)
+            self.started = True
         finally:
             self.begun.set()

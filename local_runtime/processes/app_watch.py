@@ -8,6 +8,8 @@ from pathlib import Path
 
 from watchfiles import Change, DefaultFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
+from local_runtime.background import BackgroundTask
+from local_runtime.clock import SystemClock
 from local_runtime.errors import StartupError
 from local_runtime.processes.host_group import HostGroup
 
@@ -45,6 +47,8 @@ class AppFiles(DefaultFilter):
             return False
         # Only what is inside counts: the app's folder itself may stand in a hidden one.
         inner = Path(path).relative_to(self._app_dir)
+        if not inner.parts:
+            return True  # the folder itself is gone
         hidden = any(part.startswith(".") for part in inner.parts[:-1])
         return not hidden and super().__call__(change, str(inner))
 
@@ -61,35 +65,84 @@ async def watching(app_dir: Path, data: Path | None) -> AsyncGenerator[Callable[
         data: A folder to leave out, if it is inside.
     """
     hosts: asyncio.Future[HostGroup] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(_watch(hosts, app_dir, AppFiles(app_dir, data)))
+    watch = _Watch(hosts, app_dir, AppFiles(app_dir, data))
+    task = BackgroundTask("watching the app's files", watch.run, SystemClock())
+    task.start()
     await asyncio.sleep(0)  # in which the system is told what to watch
     try:
         yield hosts.set_result
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await task.stop()
 
 
-async def _watch(hosts: asyncio.Future[HostGroup], app_dir: Path, files: AppFiles) -> None:
-    loading: asyncio.Task[None] | None = None
+class _Watch:
+    """Watches a folder, and loads the app again for what changes in it."""
+
+    def __init__(self, hosts: asyncio.Future[HostGroup], app_dir: Path, files: AppFiles) -> None:
+        self._hosts = hosts
+        self._app_dir = app_dir
+        self._files = files
+        self._loading: asyncio.Task[None] | None = None
+        self._begun = False
+
+    async def run(self) -> None:
+        """Watch until cancelled; it may be called again when it has failed."""
+        watched = _identity(self._app_dir)
+        changes = awatch(
+            self._app_dir, watch_filter=self._files, debounce=_LONGEST_BURST_MS, step=_QUIET_MS
+        )
+        # Eager: the folder is watched from here on, or it is an error at once.
+        coming = _next(changes)
+        try:
+            if self._begun and not coming.done():
+                await self._load_again("files may have changed while nobody watched them")
+            self._begun = True
+            while True:
+                found = await coming
+                if _identity(self._app_dir) != watched:
+                    raise FileNotFoundError(
+                        f"the app's folder {self._app_dir} is gone, or another one is in its place"
+                    )
+                await self._load_again(_shown(self._app_dir, found))
+                coming = _next(changes)
+        finally:
+            coming.cancel()
+            await asyncio.wait([coming])
+            await changes.aclose()
+            await self._give_up_loading()
+
+    async def _load_again(self, why: str) -> None:
+        group = await asyncio.shield(self._hosts)
+        # If files have changed again before the app was loaded, it may be that it never would be.
+        await self._give_up_loading()
+        logger.info("%s: loading the app again", why)
+        self._loading = asyncio.create_task(_load(group))
+
+    async def _give_up_loading(self) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+
+
+type _Changes = set[tuple[Change, str]]
+
+
+def _next(changes: AsyncGenerator[_Changes]) -> asyncio.Task[_Changes]:
+    """Wait for the next changes; what waits for them has begun when this returns."""
+
+    async def coming() -> _Changes:
+        return await anext(changes)
+
+    return asyncio.Task(coming(), loop=asyncio.get_running_loop(), eager_start=True)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of its name; None if there is none."""
     try:
-        async for changes in awatch(
-            app_dir, watch_filter=files, debounce=_LONGEST_BURST_MS, step=_QUIET_MS
-        ):
-            group = await hosts
-            if loading is not None:
-                # Files have changed again before the app was loaded, if it ever would have been.
-                loading.cancel()
-                await asyncio.wait([loading])
-            logger.info("%s: loading the app again", _shown(app_dir, changes))
-            loading = asyncio.create_task(_load(group))
-    except OSError as error:
-        logger.error("the app's files are not watched any more: %s", error)
-    finally:
-        if loading is not None:
-            loading.cancel()
-            await asyncio.wait([loading])
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _load(hosts: HostGroup) -> None:

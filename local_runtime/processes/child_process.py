@@ -14,6 +14,7 @@ from local_runtime.processes.part_process import BEGIN, MAKE_WAY, SPENT_STATUS, 
 
 _PROGRAM = str(Path(__file__).parents[1] / "__main__.py")
 _MAX_REPORT_BYTES = 16 * 1024 * 1024
+_LAST_WORDS_SECONDS = 1.0
 
 
 class ChildProcess:
@@ -40,7 +41,12 @@ class ChildProcess:
         # Plain pipes and not asyncio's: with those, waiting for the process would go on for as
         # long as a process that the app itself has started holds their other end.
         lifeline_end, lifeline = os.pipe()
-        reports_end, reports = os.pipe()
+        try:
+            reports_end, reports = os.pipe()
+        except BaseException:
+            os.close(lifeline_end)
+            os.close(lifeline)
+            raise
         try:
             reader = await _reader(reports_end)
             process = await asyncio.create_subprocess_exec(
@@ -74,6 +80,15 @@ class ChildProcess:
         line = await self._reports.readline()
         # A line without an end is of a child that was killed while it wrote.
         return cast("Mapping[str, Any]", json.loads(line)) if line.endswith(b"\n") else None
+
+    async def last_words(self) -> str | None:
+        """Return why a child that has ended cannot be started again; None if it can."""
+        try:
+            # A process that the child has left behind may hold the pipe open.
+            report = await asyncio.wait_for(self.report(), _LAST_WORDS_SECONDS)
+        except TimeoutError:
+            return None
+        return None if report is None or "final" not in report else str(report["final"])
 
     def begin(self) -> None:
         """Let a child that is ready do what only one of its kind may do at a time."""

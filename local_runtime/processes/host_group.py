@@ -5,12 +5,15 @@ while that process is replaced or started again; clients wait until the next one
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from local_runtime.errors import StartupError
 from local_runtime.processes.kept_part import Facts, KeptPart, Part
+
+logger = logging.getLogger("local_runtime.processes.supervisor")
 
 _GIVE_UP_SECONDS = 1.0
 # The old processes accept no more connections by then; a request may still be on its way.
@@ -49,8 +52,8 @@ class HostGroup:
             StartupError: One of the new ones cannot start. The old ones go on.
         """
         if self._handing_over is not None:
-            # Of a call that was cancelled too late.
-            await asyncio.shield(self._handing_over)
+            # Of a call that was cancelled too late; how it ended, it has told itself.
+            await asyncio.wait([self._handing_over])
         await self._load()
         self._handing_over = asyncio.create_task(self._hand_over())
         await asyncio.shield(self._handing_over)
@@ -103,7 +106,11 @@ def first_of(group: BaseExceptionGroup[StartupError]) -> StartupError:
 
 async def _leave(old: Sequence[KeptPart]) -> None:
     await asyncio.sleep(_LAST_REQUEST_SECONDS)
-    await _all(kept.stop() for kept in old)
+    try:
+        await _all(kept.stop() for kept in old)
+    except Exception:
+        # Nobody waits for this; its parent's end will be theirs.
+        logger.exception("processes of the app as it was before could not be stopped")
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

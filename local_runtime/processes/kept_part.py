@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_runtime.errors import StartupError
+from local_runtime.background import BackgroundTask
+from local_runtime.clock import SystemClock
+from local_runtime.descriptors import HOW_TO_RAISE, OUT
+from local_runtime.errors import CannotGoOn, StartupError
 from local_runtime.processes.child_process import ChildProcess
 
 type Facts = Mapping[str, Any]
@@ -40,11 +43,13 @@ class Part:
 class KeptPart:
     """One part and the process that runs it at the moment."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, on_failure: Callable[[CannotGoOn], None] | None = None) -> None:
+        """Keep a part; `on_failure` is told when it cannot go on, and is not started again."""
         self._part = part
+        self._on_failure = on_failure
         self._facts: Facts = {}
         self._process: ChildProcess | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: BackgroundTask | None = None
         self._may_begin = False
         self._stopping = False
 
@@ -54,10 +59,11 @@ class KeptPart:
         Raises:
             StartupError: It cannot start; the message is its own.
         """
-        process = await self._start_process()
+        await self._start_process()
         if self._stopping:
             raise StartupError(f"{self._name} was stopped as it started.")
-        self._keeping = asyncio.create_task(self._keep(process))
+        self._keeping = BackgroundTask(f"keeping {self._name}", self._keep, SystemClock())
+        self._keeping.start()
         return self._facts
 
     def begin(self) -> None:
@@ -87,36 +93,57 @@ class KeptPart:
 
     async def _keep_no_longer(self) -> None:
         if self._keeping is not None:
-            self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
+            await self._keeping.stop()
 
     async def _start_process(self) -> ChildProcess:
         part = self._part
         environment = {**os.environ, **part.environment}
-        process = await ChildProcess.spawn(
-            part.arguments(self._facts), environment, part.descriptors
-        )
-        self._process = process
-        report = await process.report()
-        if report is None:
-            raise StartupError(
-                f"{part.name} ended as it started ({await process.ended()}); "
-                "what it logged before says why."
+        try:
+            process = await ChildProcess.spawn(
+                part.arguments(self._facts), environment, part.descriptors
             )
-        if "error" in report:
+        except OSError as error:
+            more = f" {HOW_TO_RAISE}" if error.errno in OUT else ""
+            raise StartupError(
+                f"no process can be started for {part.name}: {error.strerror or error}.{more}"
+            ) from error
+        self._process = process
+        try:
+            self._facts = await self._hear_from(process)
+        except Exception:
             await process.stop(part.stop_seconds)
-            raise StartupError(str(report["error"]))
-        self._facts = report["ready"]
+            raise
         logger.debug("%s is ready (process %d)", part.name, process.pid)
         if self._may_begin:
             process.begin()
         return process
 
-    async def _keep(self, process: ChildProcess) -> None:
+    async def _hear_from(self, process: ChildProcess) -> Facts:
+        report = await process.report()
+        if report is None:
+            raise StartupError(
+                f"{self._name} ended as it started ({await process.ended()}); "
+                "what it logged before says why."
+            )
+        if "final" in report:
+            raise CannotGoOn(str(report["final"]))
+        if "error" in report:
+            raise StartupError(str(report["error"]))
+        return report["ready"]
+
+    async def _keep(self) -> None:
+        try:
+            await self._keep_running()
+        except CannotGoOn as error:
+            logger.error("%s cannot go on, and is not started again", self._name)
+            if self._on_failure is not None:
+                self._on_failure(error)
+            await asyncio.Event().wait()  # there is nothing more to do until it is stopped
+
+    async def _keep_running(self) -> None:
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
-        running: ChildProcess | None = process
+        running = self._process
         while True:
             began = loop.time()
             if running is not None:
@@ -129,17 +156,29 @@ class KeptPart:
 
     async def _notice_end(self, process: ChildProcess) -> None:
         how = await process.ended()
+        if (reason := await process.last_words()) is not None:
+            raise CannotGoOn(reason)
         if process.is_spent:
             logger.info("%s is replaced by a new process", self._name)
         else:
             logger.warning("%s ended unexpectedly (%s) and is started again", self._name, how)
 
     async def _start_again(self, next_pause: float) -> ChildProcess | None:
-        """Start the part once more; what fails now worked before, so it is tried again later."""
+        """Start the part once more; what fails now worked before, so it is tried again later.
+
+        Raises:
+            CannotGoOn: It is not to be tried again.
+        """
         try:
             process = await self._start_process()
-        except (StartupError, OSError) as error:
+        except CannotGoOn:
+            raise
+        except StartupError as error:
             logger.warning("%s did not start; next try in %g s: %s", self._name, next_pause, error)
+            return None
+        except Exception:
+            # Such as a first word that is not the part's own. A try may be all that it takes.
+            logger.exception("%s did not start; next try in %g s", self._name, next_pause)
             return None
         logger.info("%s runs again (process %d)", self._name, process.pid)
         return process

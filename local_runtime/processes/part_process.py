@@ -1,9 +1,10 @@
 """One part of the runtime in a process of its own, as seen from inside: the child's side.
 
 A part that the supervisor started finds two pipes in the place of stdin and stdout. Into the one it
-writes a line of JSON, once it is ready or has failed to start, and another when it has made way for
-its successor. Out of the other come the words `begin` and `make way`; its end means that the parent
-is gone, killed perhaps, and the part ends too.
+writes a line of JSON, once it is ready or has failed to start, another when it has made way for its
+successor, and another when it ends and must not be started again. Out of the other come the words
+`begin` and `make way`; its end means that the parent is gone, killed perhaps, and the part ends
+too.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import FrameType
 
-from local_runtime.errors import ProcessSpent, StartupError
+from local_runtime import descriptors
+from local_runtime.errors import CannotGoOn, ProcessSpent, StartupError
 
 SUPERVISED = "LOCAL_RUNTIME_SUPERVISED"
 """Set for a process whose stdin and stdout are the supervisor's pipes."""
@@ -67,7 +69,7 @@ def run_part(
         loop_factory: Makes the event loop, where it is not to be the usual one.
 
     Raises:
-        StartupError: The part cannot start, and no supervisor is there to say so.
+        StartupError: The part cannot start or go on, and no supervisor is there to say so.
     """
     parent = _Parent.adopt(os.environ)
     try:
@@ -75,7 +77,7 @@ def run_part(
     except StartupError as error:
         if parent is None:
             raise
-        parent.report({"error": str(error)})
+        parent.report({"final" if isinstance(error, CannotGoOn) else "error": str(error)})
         _leave(1)
     except ProcessSpent:
         _leave(SPENT_STATUS)
@@ -106,15 +108,21 @@ async def _serve(serve: Serve, announce: Ready, parent: "_Parent | None") -> Non
         # the loop begins to wait, would otherwise be noticed by nobody.
         loop.add_signal_handler(number, _woken)
         signal.signal(number, on_signal)
+    watching = asyncio.create_task(descriptors.watch(), name="watch the open files")
     if parent is None:
         begin.set()
         await serve(PartControl(announce, stop, begin, make_way, made_way=_nobody_listens))
     else:
         words = {BEGIN: begin, MAKE_WAY: make_way}
-        parent.watch(
-            lambda word: loop.call_soon_threadsafe(words[word].set), lambda: end(_ORPHAN_SECONDS)
-        )
+
+        def on_word(word: bytes) -> None:
+            # A parent that is killed as it writes leaves half a word.
+            if word in words:
+                loop.call_soon_threadsafe(words[word].set)
+
+        parent.watch(on_word, lambda: end(_ORPHAN_SECONDS))
         await serve(PartControl(parent.ready, stop, begin, make_way, parent.made_way))
+    watching.cancel()
     if not stop.is_set():
         raise RuntimeError("the part ended without having been told to")
     # From inside the loop: closing it would wait for threads that run the app's code.
@@ -172,12 +180,15 @@ class _Parent:
         """
 
         def listen() -> None:
-            with os.fdopen(self._lifeline, "rb") as lifeline:
-                for word in lifeline:
-                    with contextlib.suppress(RuntimeError):  # the loop is closed already
-                        on_word(word)
-            logger.debug("the parent is gone")
-            on_gone()
+            # Whatever happens: a part that does not hear its parent any more must not stay behind.
+            try:
+                with os.fdopen(self._lifeline, "rb") as lifeline:
+                    for word in lifeline:
+                        with contextlib.suppress(RuntimeError):  # the loop is closed already
+                            on_word(word)
+                logger.debug("the parent is gone")
+            finally:
+                on_gone()
 
         threading.Thread(target=listen, name="lifeline", daemon=True).start()
 

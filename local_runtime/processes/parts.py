@@ -30,6 +30,8 @@ def scheduler_part(
 
     def arguments(facts: Facts) -> Sequence[str]:
         command = ["scheduler", "--data", str(data), *options]
+        if facts:  # it has run before: an empty folder in the place of its own is not to be served
+            command += ["--data-expected"]
         command += ["--grpc-port", str(facts.get("grpc_port", grpc_port))]
         if dashboard_port is None:
             return [*command, "--no-dashboard"]

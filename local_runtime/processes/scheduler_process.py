@@ -24,12 +24,15 @@ class SchedulerProcess:
     """Where the Functions host of the same runtime answers, if it is known."""
     virtual_time: bool = False
     """Whether time moves only when the dashboard's port is asked to move it."""
+    data_expected: bool = False
+    """Whether a scheduler has used the data folder before, so that it must be there."""
 
     async def serve(self, ready: Ready, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; `ready` gets both ports once both are listened on.
 
         Raises:
             StartupError: The data folder or one of the ports cannot be used.
+            CannotGoOn: The data folder, or a file in it, has vanished.
         """
         settings = self.scheduler
         if self.virtual_time and self.dashboard_port is None:
@@ -40,15 +43,28 @@ class SchedulerProcess:
         clock: Clock = SystemClock()
         if self.virtual_time:
             clock = open_clock(settings.data, clock.now())
-        hubs = Hubs.open(settings.data, clock, settings.durability, settings.retention)
+        hubs = Hubs.open(
+            settings.data,
+            clock,
+            settings.durability,
+            settings.retention,
+            expected=self.data_expected,
+        )
         movable = None
         if isinstance(clock, VirtualClock):
             movable = VirtualTime(clock, hubs, settings.data)
             logger.warning("virtual time: it is %s, and stays so until moved", clock.now())
+        watching = asyncio.create_task(hubs.watch(), name="watch the data folder")
+        # It ends only when the data is gone.
+        watching.add_done_callback(lambda _: stop.set())
         try:
             await self._serve(hubs, clock, movable, ready, stop)
         finally:
+            lost = watching.done()
+            watching.cancel()
             await hubs.close()
+        if lost:
+            await watching
 
     async def _serve(
         self,
@@ -82,6 +98,7 @@ class SchedulerProcess:
                     functions_url=self.functions_url,
                     clock=clock,
                     movable=movable,
+                    status=lambda: [hub.status() for hub in hubs.opened()],
                 )
                 await dashboard.serve(settings, ready=_with(facts, ready), stop=stop)
         finally:

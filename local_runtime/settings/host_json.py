@@ -31,6 +31,8 @@ class HostJson:
     replace_running_instances: bool = False
     """True for `overridableExistingInstanceStates: AnyState`."""
     use_forwarded_host: bool = False
+    max_starts: int = 8000
+    """How many requests to the webhook may start an instance, or wait for one, at once."""
     max_grpc_message_bytes: int = 4 * 1024 * 1024
     function_timeout: timedelta | None = timedelta(minutes=30)
     """How long a function may run; None for any time. The default is that of most plans."""
@@ -64,6 +66,8 @@ class HostJson:
             )
             == _ANY,
             use_forwarded_host=durable.child("httpsettings").flag("useforwardedhost"),
+            max_starts=durable.child("httpsettings").number("maxoutstandingstarts")
+            or cls.max_starts,
             max_grpc_message_bytes=durable.number("maxgrpcmessagesizeinbytes")
             or cls.max_grpc_message_bytes,
             function_timeout=section.duration("functiontimeout", cls.function_timeout),

@@ -11,6 +11,7 @@ OPTIONS = {
     "host": "--app --port --scheduler --task-hub --data --workers --watch --enable-auth",
     "keys": "create rotate delete list webhook",
     "run": "--input --app --timeout",
+    "status": "--dashboard-port --port --json",
 }
 
 

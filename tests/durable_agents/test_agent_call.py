@@ -1,5 +1,6 @@
 """A call of an agent in an orchestration, over the wire to a model and back through replays."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from durable_agents import (
     ModelRejected,
     ModelUnavailable,
 )
-from tests.durable_agents.scripted_model import DROP, ScriptedModel, fails, says
+from tests.durable_agents.scripted_model import DROP, Reply, ScriptedModel, fails, says
 from tests.durable_agents.virtual_host import VirtualHost
 
 type Run = Callable[..., Any]
@@ -321,3 +322,82 @@ async def test_retried_error_of_the_last_attempt_is_the_one_raised(
     outcome = await run(call)
     assert outcome.failure.errorType == "durable_agents.errors.ModelRejected"
     assert ModelUnavailable.__name__ not in outcome.failure.errorMessage
+
+
+@pytest.mark.parametrize("replies", [[says("Yes.")], [fails(500)] * 3 + [says("Yes.")]])
+async def test_finished_call_leaves_no_timer_that_costs_a_turn(
+    run: Run, model: ScriptedModel, replies: list[Reply]
+) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        calls = [app.get_agent(context, "Ada").run("Hello?", timeout=30) for _ in range(3)]
+        answers = yield context.task_all(calls)
+        yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+        return len(answers)
+
+    model.will(*replies)
+    outcome = await run(flow)
+    assert outcome.output == 3
+    # The start, the answers, and the flow's own timer.
+    fired = [event for event in outcome.history if event.HasField("timerFired")]
+    assert len(fired) == 1
+    assert outcome.turns <= 3 + 2  # answers may come one by one
+
+
+async def test_failure_of_a_call_with_a_timeout_is_the_agents_error(
+    run: Run, model: ScriptedModel
+) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        try:
+            yield app.get_agent(context, "Ada").run("Hello?", timeout=30)
+        except ModelRejected as error:
+            return [error.agent, error.model, error.request_id, error.cause]
+
+    model.will(fails(401))
+    cause = "HTTP 401 some_code: the server says 401"
+    assert (await run(flow)).output == ["Ada", "small", "req-2", cause]
+
+
+async def test_fault_that_is_not_the_models_is_told_of_with_a_timeout_as_well() -> None:
+    app = AgentFunctionApp([Agent(name="Ada", chat_client=Faulty())])
+
+    @app.orchestration_trigger(context_name="context")
+    def story(context: Any) -> Any:
+        yield app.get_agent(context, "Ada").run("Hello?", timeout=30)
+
+    outcome = await VirtualHost(app).run("story")
+    assert outcome.activities == ["Ada"]
+    assert outcome.failure.errorType == "durable_agents.errors.AgentCallFailed"
+    assert "agent 'Ada' (model 'faulty'): KeyError: 'oops'" in outcome.failure.errorMessage
+
+
+async def test_native_orchestrator_can_call_agents_with_a_timeout(app: AgentFunctionApp) -> None:
+    @app.orchestration_trigger(context_name="context")
+    def native(context: Any, given: str) -> Any:
+        return (yield app.get_agent(context, "Ada").run(given, timeout=30)).text
+
+    assert (await VirtualHost(app).run("native", "Hello?")).output == "An answer."
+
+
+async def test_rules_of_a_call_are_in_the_input_of_each_of_its_requests(
+    run: Run, model: ScriptedModel
+) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        twice = RetryPolicy(
+            first_retry_interval=timedelta(seconds=1.5),
+            max_number_of_attempts=2,
+            retry_timeout=timedelta(minutes=1),
+        )
+        return (yield app.get_agent(context, "Ada").run("Hello?", retry=twice)).text
+
+    model.will(fails(500), says("At last."))
+    history = (await run(flow)).history
+    asked = [event.taskScheduled for event in history if event.HasField("taskScheduled")]
+    rules = {"attempts": 2, "first_interval": 1.5, "retry_timeout": 60.0, "corrections": 2}
+    assert [json.loads(one.input.value)["policy"] for one in asked] == [rules, rules]
+
+
+async def test_what_was_recorded_for_the_orchestrator_is_not_in_the_response(run: Run) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        return (yield app.get_agent(context, "Ada").run("Hello?")).verdict
+
+    assert (await run(flow)).output is None

@@ -71,9 +71,128 @@ def test_problem_names_its_place() -> None:
         {"multipleOf": 0},
         {"pattern": "("},
         {"$ref": "#/$defs/missing"},
+        {"required": ["a"], "$ref": "#/required"},
         {"$ref": "https://example.com/schema"},
     ],
 )
 def test_schema_that_cannot_be_checked_is_refused(schema: Any) -> None:
     with pytest.raises(UnusableSchema):
         json_schema.require_usable(schema)
+
+
+def doubling(keyword: str) -> dict[str, Any]:
+    """Return a schema of 40 parts, each of which refers to the next one twice."""
+    parts: dict[str, Any] = {"s40": {"type": "string"}}
+    for n in range(40):
+        parts[f"s{n}"] = {keyword: [{"$ref": f"#/$defs/s{n + 1}"}] * 2}
+    return {"$defs": parts, "$ref": "#/$defs/s0"}
+
+
+def everyone() -> dict[str, Any]:
+    """Return a schema of twelve parts, each of which refers to all others."""
+    names = [f"k{n}" for n in range(12)]
+    parts = {
+        name: {"anyOf": [{"$ref": f"#/$defs/{other}"} for other in names if other != name]}
+        for name in names
+    }
+    return {"$defs": parts, "$ref": "#/$defs/k0"}
+
+
+HARD: dict[str, tuple[Any, Any]] = {
+    "itself, twice": ({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1),
+    "all of itself": ({"allOf": [{"$ref": "#"}, {"$ref": "#"}], "type": "string"}, "a"),
+    "doubling anyOf": (doubling("anyOf"), 1),
+    "doubling allOf": (doubling("allOf"), 1),
+    "doubling oneOf": (doubling("oneOf"), "a"),
+    "everyone": (everyone(), 1),
+    "nested repetition": ({"pattern": "^(a+)+$"}, "a" * 40 + "!"),
+    "overlapping choice": ({"pattern": "^(a|aa)+$"}, "a" * 80 + "!"),
+    "many wildcards": ({"pattern": "^" + ".*a" * 25 + "$"}, "a" * 30_000 + "!"),
+    "any alphabet": ({"pattern": r"(\w{0,10}){0,20}!"}, "日本" * 100_000),
+    "long choice": ({"items": {"enum": list(range(20_000))}}, [-1] * 20_000),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HARD)
+def test_check_ends_soon_whatever_the_schema(name: str) -> None:
+    schema, value = HARD[name]
+    json_schema.require_usable(schema)
+    assert json_schema.problems(value, schema)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("(?=a)b", "look-around"),
+        ("(?<!a)b", "look-around"),
+        (r"(a)\1", "backreferences"),
+        ("a{1000000}", "size limit"),
+        ("(a{0,200}){0,100}", "repetitions"),
+        ("[" * 10_000, "unclosed"),
+        ("[" * 10_001, "longer than"),
+    ],
+)
+def test_pattern_that_no_bounded_time_is_enough_for_is_refused_with_the_reason(
+    pattern: str, why: str
+) -> None:
+    with pytest.raises(UnusableSchema, match=why):
+        json_schema.require_usable({"properties": {"a": {"pattern": pattern}}})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"^\w{1,100}$", "Zürich"),
+        (r"^[\w.+-]+@[\w-]+\.[\w.-]+$", "ada@example.com"),
+        (r"^\d{4}-\d{2}-\d{2}$", "2026-01-31"),
+        (r"^[a-z]{1,63}(\.[a-z]{1,63}){1,10}$", "www.example.com"),
+        (r"\p{Latin}{3}\x{41}", "abcA"),
+        ("^(?:red|green)(?P<n>)$", "red"),
+    ],
+)
+def test_pattern_of_everyday_is_matched(pattern: str, text: str) -> None:
+    json_schema.require_usable({"pattern": pattern})
+    assert json_schema.problems(text, {"pattern": pattern}) == []
+    assert json_schema.problems("?", {"pattern": pattern})
+
+
+def test_schema_that_is_shared_many_times_over_is_refused() -> None:
+    schema: Any = {}
+    for _ in range(50):
+        schema = {"anyOf": [schema, schema]}
+    with pytest.raises(UnusableSchema, match="more than 10000 parts"):
+        json_schema.require_usable(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        ({"anyOf": [{"$ref": "#"}, {"type": "string"}]}, "a", 1),
+        (
+            {
+                "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
+                "$defs": {
+                    "a": {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "string"}]},
+                    "b": {"anyOf": [{"$ref": "#/$defs/a"}]},
+                },
+            },
+            "a",
+            1,
+        ),
+    ],
+)
+def test_part_that_refers_to_itself_is_valid_where_another_choice_is(
+    schema: Any, valid: Any, invalid: Any
+) -> None:
+    assert json_schema.problems(valid, schema) == []
+    assert json_schema.problems(invalid, schema)
+
+
+def test_long_answer_is_checked_to_its_end() -> None:
+    row = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}}
+    rows: list[Any] = [{"n": n} for n in range(20_000)]
+    assert json_schema.problems(rows, {"items": row}) == []
+    assert json_schema.problems([*rows, {"n": -1}], {"items": row}) == [
+        "answer[20000].n is less than 0"
+    ]

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
+from durable_agents.messages import CallPolicy, ModelRequest, Verdict
+from durable_agents.structured_output import OutputFormat, judge
 from tests.durable_agents.scripted_model import ScriptedModel, fails, says
 
 type Run = Callable[..., Any]
@@ -134,3 +136,101 @@ async def test_answer_that_poses_as_a_stored_object_is_not_taken(
     model.will(says(json.dumps(posing)), says('{"people": 2}'))
     outcome = await run(city({"type": "object"}))
     assert outcome.output[1] == 2
+
+
+class Deadline(BaseModel):
+    """Looks at something that changes: an answer that fits today may not fit tomorrow."""
+
+    day: int
+
+    @field_validator("day")
+    @classmethod
+    def ahead(cls, day: int) -> int:
+        if day <= today[0]:
+            raise ValueError("the day is over")
+        return day
+
+
+today = [0]
+
+
+async def test_answer_is_judged_once_and_in_the_activity(
+    run: Run, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        response = yield app.get_agent(context, "Ada").run("When?", response_format=Deadline)
+        monkeypatch.setattr(f"{__name__}.today", [99])
+        yield app.get_agent(context, "Bob").run("Go.")
+        return response.value.day
+
+    model.will(says('{"day": 0}'), says('{"day": 7}'), says("Gone."))
+    outcome = await run(flow)
+    assert len(model.requests) == 3
+    assert outcome.failure.errorType == "durable_agents.errors.CodeChanged"
+    assert "day: Value error, the day is over" in outcome.failure.errorMessage
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+async def test_class_inside_of_a_function_is_judged_by_as_well(
+    run: Run, model: ScriptedModel, timeout: int | None
+) -> None:
+    class Even(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def even(cls, number: int) -> int:
+            if number % 2:
+                raise ValueError("odd")
+            return number
+
+    def flow(context: Any, app: Any) -> Any:
+        ada = app.get_agent(context, "Ada")
+        response = yield ada.run("Which?", response_format=Even, timeout=timeout)
+        return response.value.number
+
+    model.will(says('{"number": 3}'), says('{"number": 4}'))
+    assert (await run(flow)).output == 4
+
+
+def request_for(output: OutputFormat, **schema: Any) -> ModelRequest:
+    asked = output.schema.model_copy(update=schema)
+    return ModelRequest(message="Which?", output=asked, policy=CallPolicy())
+
+
+def test_answer_is_held_to_the_schema_it_was_asked_for_when_the_class_has_changed() -> None:
+    before = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    request = request_for(OutputFormat.create(City), json_schema=before)
+    verdict = judge(request, '{"name": "Paris"}')
+    assert verdict == Verdict(policy=CallPolicy(), judged=True)
+    wrong = judge(request, '{"people": 1}')
+    assert wrong is not None
+    assert wrong.problem == "answer lacks the property 'name'"
+
+
+@pytest.mark.parametrize("place", ["nowhere:City", f"{__name__}:Missing", "os:system", "json:x.y"])
+def test_answer_whose_class_is_not_to_be_found_is_left_to_the_orchestrator(place: str) -> None:
+    request = request_for(OutputFormat.create(City), python_class=place)
+    assert judge(request, PARIS) == Verdict(policy=CallPolicy(), judged=False)
+
+
+def test_request_of_before_there_were_verdicts_gets_none() -> None:
+    request = request_for(OutputFormat.create(City)).model_copy(update={"policy": None})
+    assert judge(request, PARIS) is None
+
+
+@pytest.mark.timeout(60)
+async def test_schema_that_no_answer_fits_ends_the_call(run: Run, model: ScriptedModel) -> None:
+    model.will(says("1"))
+    outcome = await run(city({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}))
+    assert outcome.failure.errorType == "durable_agents.errors.InvalidAgentOutput"
+    assert len(model.requests) == 3
+
+
+async def test_pattern_with_look_around_is_refused_before_any_request(
+    run: Run, model: ScriptedModel
+) -> None:
+    outcome = await run(city({"properties": {"people": {"pattern": "(?=a)a"}}}))
+    assert outcome.failure.errorType == "durable_agents.errors.InvalidInput"
+    assert "look-around" in outcome.failure.errorMessage
+    assert model.requests == []

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ START = datetime(2026, 1, 1)  # noqa: DTZ001 - as the SDK has it, in UTC without
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an orchestration ended."""
+    """How an orchestration ended. Activities and timers are those of its children as well."""
 
     output: Any
     failure: pb.TaskFailureDetails
@@ -33,6 +33,23 @@ class Outcome:
     elapsed: timedelta
     activities: list[str]
     timers: list[timedelta]
+    turns: int
+    history: list[pb.HistoryEvent]
+
+
+@dataclass
+class Instance:
+    """One orchestration; a child has the task of its parent that waits for it."""
+
+    name: str
+    id: str
+    parent: tuple["Instance", int] | None = None
+    inbox: list[pb.HistoryEvent] = field(default_factory=list)
+    past: list[pb.HistoryEvent] = field(default_factory=list)
+    timers: dict[int, datetime] = field(default_factory=dict)
+    turns: int = 0
+    end: pb.CompleteOrchestrationAction | None = None
+    custom_status: str = ""
 
 
 class VirtualHost:
@@ -52,57 +69,101 @@ class VirtualHost:
         self._late = late
         self._delayed: list[Any] = []
         self._now = START
-        self._past: list[pb.HistoryEvent] = []
-        self._timers: dict[int, datetime] = {}
+        self._instances: list[Instance] = []
         self._waits: list[timedelta] = []
         self._activities: list[str] = []
 
     async def run(self, name: str, given: Any = None) -> Outcome:
-        started = pb.ExecutionStartedEvent(name=name, input=_text(given))
-        news = [self._event(executionStarted=started)]
-        while True:
-            response = await self._turn(name, news)
-            for action in response.actions:
-                if action.HasField("completeOrchestration"):
-                    return self._outcome(action.completeOrchestration, response)
-            running = [work for action in response.actions if (work := self._take(action))]
-            news = list(await asyncio.gather(*running))
-            if not news:
+        root = self._start(name, "i-1", _text(given))
+        while root.end is None:
+            running: list[Any] = []
+            for instance in [one for one in self._instances if one.inbox]:
+                running += await self._turn(instance)
+            await asyncio.gather(*running)
+            if root.end is None and not any(one.inbox for one in self._instances):
                 delayed, self._delayed = self._delayed, []
-                news = [self._next_timer(), *await asyncio.gather(*delayed)]
+                self._fire_next_timer()
+                await asyncio.gather(*delayed)
+        return self._outcome(root, root.end)
 
-    async def _turn(self, name: str, news: list[pb.HistoryEvent]) -> pb.OrchestratorResponse:
-        news = [self._event(orchestratorStarted=pb.OrchestratorStartedEvent()), *news]
-        request = pb.OrchestratorRequest(instanceId="i-1", pastEvents=self._past, newEvents=news)
+    def _start(
+        self, name: str, instance_id: str, given: Any, parent: tuple[Instance, int] | None = None
+    ) -> Instance:
+        started = pb.ExecutionStartedEvent(name=name, input=given)
+        instance = Instance(name, instance_id, parent, [self._event(executionStarted=started)])
+        self._instances.append(instance)
+        return instance
+
+    async def _turn(self, instance: Instance) -> list[Any]:
+        """Run a turn; return the activities that are to be run."""
+        instance.turns += 1
+        news = [
+            self._event(orchestratorStarted=pb.OrchestratorStartedEvent()),
+            *instance.inbox,
+        ]
+        instance.inbox = []
+        request = pb.OrchestratorRequest(
+            instanceId=instance.id, pastEvents=instance.past, newEvents=news
+        )
         context = OrchestrationContext(base64.b64encode(request.SerializeToString()).decode())
-        function = self._functions[name]
+        function = self._functions[instance.name]
         returned = await function.get_user_function()(**{function.get_trigger().name: context})
-        self._past += news
+        instance.past += news
         response = pb.OrchestratorResponse()
         response.ParseFromString(base64.b64decode(returned))
-        return response
+        instance.custom_status = response.customStatus.value
+        for action in response.actions:
+            if action.HasField("completeOrchestration"):
+                self._end(instance, action.completeOrchestration)
+                return []
+        return [work for action in response.actions if (work := self._take(instance, action))]
 
-    def _take(self, action: pb.OrchestratorAction) -> Any:
+    def _end(self, instance: Instance, end: pb.CompleteOrchestrationAction) -> None:
+        instance.end = end
+        self._instances.remove(instance)  # and with it its timers
+        if instance.parent is None:
+            return
+        parent, task_id = instance.parent
+        if end.orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED:
+            done = pb.SubOrchestrationInstanceCompletedEvent(
+                taskScheduledId=task_id, result=end.result
+            )
+            parent.inbox.append(self._event(subOrchestrationInstanceCompleted=done))
+        else:
+            failed = pb.SubOrchestrationInstanceFailedEvent(
+                taskScheduledId=task_id, failureDetails=end.failureDetails
+            )
+            parent.inbox.append(self._event(subOrchestrationInstanceFailed=failed))
+
+    def _take(self, instance: Instance, action: pb.OrchestratorAction) -> Any:
         """Record what the orchestrator asked for; return an activity that is to be run."""
         if action.HasField("createTimer"):
             at = action.createTimer.fireAt.ToDatetime()
-            self._timers[action.id] = at
+            instance.timers[action.id] = at
             self._waits.append(at - self._now)
             timer = pb.TimerCreatedEvent(fireAt=action.createTimer.fireAt)
-            self._past.append(self._event(action.id, timerCreated=timer))
+            instance.past.append(self._event(action.id, timerCreated=timer))
+            return None
+        if action.HasField("createSubOrchestration"):
+            child = action.createSubOrchestration
+            created = pb.SubOrchestrationInstanceCreatedEvent(
+                instanceId=child.instanceId, name=child.name, input=child.input
+            )
+            instance.past.append(self._event(action.id, subOrchestrationInstanceCreated=created))
+            self._start(child.name, child.instanceId, child.input, (instance, action.id))
             return None
         task = action.scheduleTask
         scheduled = pb.TaskScheduledEvent(name=task.name, input=task.input)
-        self._past.append(self._event(action.id, taskScheduled=scheduled))
+        instance.past.append(self._event(action.id, taskScheduled=scheduled))
         self._activities.append(task.name)
         if task.name in self._stuck:
             return None
         if task.name in self._late:
-            self._delayed.append(self._activity(action.id, task))
+            self._delayed.append(self._activity(instance, action.id, task))
             return None
-        return self._activity(action.id, task)
+        return self._activity(instance, action.id, task)
 
-    async def _activity(self, task_id: int, task: pb.ScheduleTaskAction) -> pb.HistoryEvent:
+    async def _activity(self, of: Instance, task_id: int, task: pb.ScheduleTaskAction) -> None:
         function = self._functions[task.name]
         datum = meta.Datum(type="json", value=task.input.value)
         argument = ActivityTriggerConverter.decode(datum, trigger_metadata=None)
@@ -114,31 +175,37 @@ class VirtualHost:
                 errorType=type(error).__name__, errorMessage=str(error).splitlines()[0]
             )
             failed = pb.TaskFailedEvent(taskScheduledId=task_id, failureDetails=details)
-            return self._event(taskFailed=failed)
+            of.inbox.append(self._event(taskFailed=failed))
+            return
         value = StringValue(value=ActivityTriggerConverter.encode(result, expected_type=None).value)
         completed = pb.TaskCompletedEvent(taskScheduledId=task_id, result=value)
-        return self._event(taskCompleted=completed)
+        of.inbox.append(self._event(taskCompleted=completed))
 
-    def _next_timer(self) -> pb.HistoryEvent:
-        timer_id = min(self._timers, key=lambda one: self._timers[one])
-        fire_at = self._timers.pop(timer_id)
+    def _fire_next_timer(self) -> None:
+        pending = [
+            (at, instance, timer_id)
+            for instance in self._instances
+            for timer_id, at in instance.timers.items()
+        ]
+        fire_at, instance, timer_id = min(pending, key=lambda one: one[0])
+        del instance.timers[timer_id]
         self._now = max(self._now, fire_at)
-        return self._event(timerFired=pb.TimerFiredEvent(timerId=timer_id, fireAt=_moment(fire_at)))
+        fired = pb.TimerFiredEvent(timerId=timer_id, fireAt=_moment(fire_at))
+        instance.inbox.append(self._event(timerFired=fired))
 
     def _event(self, event_id: int = -1, **kind: Any) -> pb.HistoryEvent:
         return pb.HistoryEvent(eventId=event_id, timestamp=_moment(self._now), **kind)
 
-    def _outcome(
-        self, end: pb.CompleteOrchestrationAction, response: pb.OrchestratorResponse
-    ) -> Outcome:
-        status = response.customStatus.value
+    def _outcome(self, root: Instance, end: pb.CompleteOrchestrationAction) -> Outcome:
         return Outcome(
             output=json.loads(end.result.value) if end.result.value else None,
             failure=end.failureDetails,
-            custom_status=json.loads(status) if status else None,
+            custom_status=json.loads(root.custom_status) if root.custom_status else None,
             elapsed=self._now - START,
             activities=self._activities,
             timers=self._waits,
+            turns=root.turns,
+            history=root.past,
         )
 
 

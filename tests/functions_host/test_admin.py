@@ -28,7 +28,7 @@ def test_status_says_that_the_host_runs(host):
 
     assert list(status) == [
         "id", "state", "version", "versionDetails", "platformVersion", "instanceId",
-        "computerName", "processUptime", "functionAppContentEditingState",
+        "computerName", "processUptime", "functionAppContentEditingState", "backgroundTasks",
     ]  # fmt: skip
     assert (status["state"], status["version"]) == ("Running", "4.0.0.0")
     later = host.get("/admin/host/status").json()

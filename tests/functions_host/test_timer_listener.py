@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from filelock import FileLock
 
+from local_runtime.background import BackgroundTasks
 from local_runtime.clock import VirtualClock
 from local_runtime.functions_host.app.watchdog import FunctionTimedOut
 from local_runtime.functions_host.app.worker_messages import (
@@ -22,7 +23,7 @@ from local_runtime.functions_host.app.worker_messages import (
 from local_runtime.functions_host.triggers.timer.listener import Timer, TimerListener
 from local_runtime.functions_host.triggers.timer.retries import RetryPolicy
 from local_runtime.functions_host.triggers.timer.schedule import parse_schedule
-from local_runtime.functions_host.triggers.timer.status import StatusFile
+from local_runtime.functions_host.triggers.timer.status import StatusFile, TimerStatus
 
 START = datetime(2024, 1, 1, 10, 2, tzinfo=UTC)
 EVERY_FIVE = "0 */5 * * * *"
@@ -41,19 +42,23 @@ class Runs:
         self.failing = False
 
     @contextlib.asynccontextmanager
-    async def host(self, schedule: str = EVERY_FIVE, grace: float = 5, **more) -> AsyncIterator:
+    async def host(
+        self,
+        schedule: str = EVERY_FIVE,
+        grace: float = 5,
+        listening: BackgroundTasks | None = None,
+        **more,
+    ) -> AsyncIterator:
         timer = Timer("tick", parse_schedule(schedule, ZoneInfo("UTC")), **more)
         lock = FileLock(self.folder / "tick.lock")
         file = StatusFile(self.folder / "tick.json")
         listener = TimerListener(timer, self._invoke, self.clock, lock, file)
-        task = asyncio.create_task(listener.run())
+        task = (listening or BackgroundTasks(self.clock)).start(listener.name, listener.run)
         try:
             yield listener
         finally:
             await listener.stop(grace)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await task.stop()
 
     async def next(self) -> dict:
         return await asyncio.wait_for(self.seen.get(), 30)
@@ -333,3 +338,27 @@ async def test_state_that_makes_no_sense_is_begun_anew(runs: Runs, text):
         await runs.advance(minutes=3)
 
         assert (await runs.next())["IsPastDue"] is False
+
+
+async def test_a_fault_of_the_listener_does_not_repeat_the_run_at_the_start(
+    runs: Runs, monkeypatch
+):
+    """Its state cannot be computed after the run; what began is begun again, but not the run."""
+    again = asyncio.Event()
+    after_run = TimerStatus.after_run
+
+    def fails_once(status: TimerStatus, *given: object) -> TimerStatus:
+        monkeypatch.setattr(TimerStatus, "after_run", after_run)
+        again.set()
+        raise OverflowError("no such time")
+
+    monkeypatch.setattr(TimerStatus, "after_run", fails_once)
+    tasks = BackgroundTasks(runs.clock)
+    async with runs.host(run_on_startup=True, listening=tasks):
+        await runs.next()
+        await again.wait()
+        while tasks.reports()[0].failures == 0 or not tasks.reports()[0].is_well:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await runs.advance(minutes=3)
+        await runs.next()
+        assert runs.seen.empty()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,6 +17,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 
 from local_runtime.scheduler.client import SchedulerClient
+from local_runtime.scheduler.storage import history, messages
 from tests.ports import free_port
 
 from .audit import faults
@@ -41,6 +43,7 @@ class Victim:
         self.data = data
         self.file = data / "default.taskhub.db"
         self.client = client
+        self.address = f"localhost:{port}"
         self.options: list[str] = []
         self._log = data.with_suffix(".log")
         self._port = port
@@ -97,6 +100,21 @@ class Victim:
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
 
+    def has_done(self, fault: str) -> bool:
+        """Whether what was under way at a point is done, though nobody asks for it again."""
+        return "commit.after" in fault
+
+    def has_recorded(self, instance_id: str, task_id: int) -> bool:
+        """Whether the result of an activity is on disk."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) as file:
+            turns = history.read_turns(file, instance_id)
+            found = [event for turn in turns for event in turn]
+            found += [queued.event for queued in messages.queued_events(file, instance_id)]
+        return any(
+            event.HasField("taskCompleted") and event.taskCompleted.taskScheduledId == task_id
+            for event in found
+        )
+
     async def _dies(self, dying: asyncio.subprocess.Process, fault: str) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(dying.wait(), PATIENCE)
@@ -152,6 +170,11 @@ class Victim:
                 if until(done):
                     return done
 
+    async def state(self, entity_id: str) -> str:
+        """The state of an entity, as it is stored."""
+        request = pb.GetEntityRequest(instanceId=entity_id, includeState=True)
+        return (await self.insist("GetEntity", request)).entity.serializedState.value
+
     async def history(self, instance_id: str) -> list[pb.HistoryEvent]:
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
         stream = self.client.stub.StreamInstanceHistory(request, metadata=self.client.metadata)
@@ -165,12 +188,18 @@ class Worker:
     call answers with its request's id, and `@relay@...` signals each operation on to `@log@k`.
     """
 
-    def __init__(self, client: SchedulerClient, flows: dict[str, Flow]) -> None:
+    def __init__(
+        self,
+        client: SchedulerClient,
+        flows: dict[str, Flow],
+        has_recorded: Callable[[str, int], bool] | None = None,
+    ) -> None:
         self.client = client
         self.flows = flows
+        self.has_recorded = has_recorded or (lambda instance_id, task_id: False)
         self.failing: set[str] = set()  # instances whose activities fail
         self.ran: Counter[str] = Counter()  # activities whose result was acknowledged
-        self.repeated: list[str] = []  # activities that came again after that
+        self.repeated: list[str] = []  # activities that came again after that, or when recorded
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator["Worker"]:
@@ -216,7 +245,7 @@ class Worker:
     async def _answer_activity(self, request: pb.ActivityRequest, token: str) -> None:
         instance_id = request.orchestrationInstance.instanceId
         step = f"{instance_id}/{request.taskId}"
-        if step in self.ran:
+        if step in self.ran or self.has_recorded(instance_id, request.taskId):
             self.repeated.append(step)
         response = pb.ActivityResponse(
             instanceId=instance_id, taskId=request.taskId, completionToken=token

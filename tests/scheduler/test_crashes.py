@@ -26,13 +26,16 @@ def listener(instance_id: str, events: list[pb.HistoryEvent]) -> list[pb.Orchest
     return [Actions.complete(",".join(names))] if len(names) > 1 else []
 
 
+FLOWS = {"chain": chain}
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize("nth", [1, 4])
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_killed_scheduler_goes_on_where_it_was(
     victim: Victim, point: str, nth: int
 ) -> None:
-    async with Worker(victim.client, {"chain": chain}).working() as worker:
+    async with Worker(victim.client, FLOWS, victim.has_recorded).working() as worker:
         starts = [victim.start(instance_id, "chain") for instance_id in INSTANCES]
         async with victim.killed_at(f"{point}:{nth}", *starts):
             states = [await victim.finished(instance_id) for instance_id in INSTANCES]
@@ -68,7 +71,7 @@ async def test_a_client_that_asks_again_has_started_one_instance(
     victim: Victim, point: str
 ) -> None:
     async with (
-        Worker(victim.client, {"chain": chain}).working() as worker,
+        Worker(victim.client, FLOWS, victim.has_recorded).working() as worker,
         victim.killed_at(f"{point}:2", victim.start("wf", "chain")),
     ):
         assert (await victim.finished("wf")).output.value == "r1,r2,r3"

@@ -37,17 +37,22 @@ GOES_ON = "work goes on"
 class Disk:
     """A scheduler in a process of its own, and the room it has on its disk."""
 
-    def __init__(self, process: asyncio.subprocess.Process, hub: Hub) -> None:
+    cwd = ROOT
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, hub: Hub, command: list[str] | None = None
+    ) -> None:
         self.process = process
         self.hub = hub
+        self.command = command or []
         self.log: list[str] = []
-        self._hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        self.hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
 
     def fill(self) -> None:
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, self._hard))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, self.hard))
 
     def empty(self) -> None:
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self._hard, self._hard))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self.hard, self.hard))
 
     async def says(self, text: str) -> None:
         """Return once the scheduler's log has a new line with a text."""
@@ -68,11 +73,12 @@ class Disk:
 @contextlib.asynccontextmanager
 async def running(data: Path) -> AsyncIterator[Disk]:
     port = free_port()
+    command = [sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"]
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "local_runtime", "scheduler", "--no-dashboard"],
+        *command,
         *["--grpc-port", str(port), "--data", str(data)],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**os.environ, "COLUMNS": "1000", "LOCAL_RUNTIME_LOG_LEVEL": "WARNING"},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -83,7 +89,8 @@ async def running(data: Path) -> AsyncIterator[Disk]:
                 wait_for_ready=True,
                 timeout=30,
             )
-            yield Disk(process, Hub(client, VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))))
+            hub = Hub(client, VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)))
+            yield Disk(process, hub, [*command, "--grpc-port", "0", "--data", str(data)])
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -1,4 +1,4 @@
-"""A long mixed load on a scheduler that is killed over and over, and an audit of what is left.
+"""A long mixed load on processes that are killed, stopped and cut off, and an audit of the rest.
 
 Run: python -m tests.soak [--minutes 30] [--seed N]; `make soak` does the same.
 """

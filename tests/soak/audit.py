@@ -9,9 +9,13 @@ from durabletask import client, entities, history
 
 from local_runtime.scheduler.storage import history as stored
 from tests.scheduler.audit import faults as file_faults
+from tests.soak.executions import Record, records
 from tests.soak.history_audit import history_faults
 from tests.soak.ledger import ENDS, Instance, Ledger
 from tests.soak.patient import Patient, judged, status
+
+GONE = "is missing"
+NO_END = "no end of"
 
 # What waits for somebody, or is held: with nothing under way there is none of it.
 _OUTSTANDING = {
@@ -20,7 +24,7 @@ _OUTSTANDING = {
     "a timer or message for": "SELECT target_id FROM delayed",
     "a critical section of": "SELECT instance_id FROM critical_sections",
     "a lock on": "SELECT entity_id FROM entities WHERE holder_id IS NOT NULL",
-    "no end of": "SELECT instance_id FROM instances WHERE completed_at IS NULL",
+    NO_END: "SELECT instance_id FROM instances WHERE completed_at IS NULL",
 }
 
 
@@ -61,7 +65,7 @@ def outcome_faults(ledger: Ledger, states: Iterable[client.OrchestrationState]) 
             found += judged(child, state)
     if len(strangers) > ledger.lost_restarts:
         found.append(f"nobody started {sorted(strangers)}; {ledger.lost_restarts} may be")
-    return found + [f"{instance_id} is missing" for instance_id in sorted(missing)]
+    return found + [f"{instance_id} {GONE}" for instance_id in sorted(missing)]
 
 
 def entity_faults(ledger: Ledger, tallies: dict[str, int], accounts: dict[str, int]) -> list[str]:
@@ -81,28 +85,32 @@ async def entity_values(hub: Patient, name: str, keys: Iterable[str]) -> dict[st
     return {key: await hub.value(entities.EntityInstanceId(name, key)) for key in keys}
 
 
-async def history_faults_seen_by_client(hub: Patient, instance_id: str) -> list[str]:
-    """Audit the history of one finished instance."""
+async def history_seen_by_client(
+    hub: Patient, instance_id: str
+) -> tuple[list[str], dict[str, Record]]:
+    """Audit the history of one finished instance; also what it says of its activities."""
     state = await hub.state(instance_id)
     if state is None or status(state) not in ENDS:
-        return [f"{instance_id} is to be audited, and is {state}"]
+        return [f"{instance_id} is to be audited, and is {state}"], {}
     events = (await hub.insist(lambda: hub.sdk.get_orchestration_history(instance_id)))[0]
-    return history_faults(instance_id, status(state), events)
+    return history_faults(instance_id, status(state), events), records(instance_id, events)
 
 
-async def all_history_faults(
+async def all_histories(
     hub: Patient, file: Path, states: Iterable[client.OrchestrationState]
-) -> list[str]:
+) -> tuple[list[str], dict[str, Record]]:
     """Audit every history that is there, as the client gets it and as it is on disk."""
     found: list[str] = []
+    known: dict[str, Record] = {}
     with opened(file) as connection:
         for state in states:
             instance_id = state.instance_id
             seen = (await hub.insist(lambda i=instance_id: hub.sdk.get_orchestration_history(i)))[0]
             found += history_faults(instance_id, status(state), seen)
+            known |= records(instance_id, seen)
             if seen != stored_history(connection, instance_id):
                 found.append(f"{instance_id}: the client is told another history than is stored")
-    return found
+    return found, known
 
 
 def stored_history(connection: sqlite3.Connection, instance_id: str) -> list[history.HistoryEvent]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.soak.executions import Record
+
 ANY = object()
 """An output that is not foretold."""
 
@@ -81,6 +83,7 @@ class Ledger:
     counts: Counter[str] = field(default_factory=Counter)
     lost_restarts: int = 0  # new runs whose id never reached the client
     faults: list[str] = field(default_factory=list)
+    records: dict[str, Record] = field(default_factory=dict)  # of activities, by instance and task
 
     def add(self, instance: Instance) -> Instance:
         """Note an instance that is about to be started."""

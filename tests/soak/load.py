@@ -4,7 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from tests.soak.audit import history_faults_seen_by_client
+from tests.soak.audit import history_seen_by_client
 from tests.soak.ledger import Instance, Ledger
 from tests.soak.patient import Patient
 from tests.soak.scenarios import KINDS, Scenario
@@ -61,9 +61,11 @@ class Load:
     async def _purge(self, instance: Instance) -> None:
         """Audit a history while it is there, then delete it with its children."""
         instance_id = instance.instance_id
-        if found := await history_faults_seen_by_client(self._hub, instance_id):
+        found, known = await history_seen_by_client(self._hub, instance_id)
+        if found:
             self.ledger.faults += found
             return
+        self.ledger.records |= known
         sdk = self._hub.sdk
         await self._hub.insist(lambda: sdk.purge_orchestration(instance_id, recursive=True))
         if await self._hub.state(instance_id) is not None:

@@ -29,11 +29,12 @@ class Refused(Exception):
 class Patient:
     """Makes each call until it is answered; tells how many tries may have got through."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, task_hub: str = "default") -> None:
         quiet = logging.getLogger("tests.soak.client")
         quiet.setLevel(logging.CRITICAL)
         self.sdk = client.AsyncTaskHubGrpcClient(
             host_address=address,
+            metadata=[("taskhub", task_hub)],
             logger=quiet,
             channel_options=_OPTIONS,
             # A channel made anew cancels the calls on the old one.

@@ -14,14 +14,17 @@ from pathlib import Path
 
 from durabletask import client
 
-from tests.soak import audit
+from tests.soak import audit, executions
+from tests.soak.host import HUB, Bursts, Host
 from tests.soak.ledger import Ledger
+from tests.soak.lines import Line
 from tests.soak.load import Load
 from tests.soak.patient import Patient, status
-from tests.soak.processes import ROOT, Scheduler, Toll, Worker
+from tests.soak.processes import ROOT, Part, Scheduler, Toll, Worker
 from tests.soak.scenarios import ACCOUNTS
 
-_WORKERS = 2
+# By which lines the workers are connected, and what may happen to calls on them.
+_WORKERS = ("", "delivered")
 _PROGRESS_SECONDS = 10.0
 _NEWS = (" ERROR ", " CRITICAL ", "Traceback")
 
@@ -36,6 +39,9 @@ class Settings:
     cap: int = 40  # scenarios under way
     every: float = 8.0  # seconds between two deaths of the scheduler, and of each worker, about
     purged: float = 0.5  # of what has ended
+    burst: int = 500  # instances started at once at the host
+    burst_every: float = 60.0  # seconds between bursts
+    largest_burst: int = 4000  # once, in the middle
     patience: float = 180.0  # seconds for everything to end when the load has ended
 
 
@@ -50,7 +56,14 @@ class Result:
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and state
     tallies: dict[str, int] = field(default_factory=dict)
     histories: int = 0
+    verdict: executions.Verdict = field(default_factory=executions.Verdict)
+    hung: int = 0
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> int:
+        """How many instances are not there that were started."""
+        return sum(fault.endswith(audit.GONE) for fault in self.faults)
 
 
 async def soak(settings: Settings, port: int, folder: Path | None = None) -> Result:
@@ -58,43 +71,112 @@ async def soak(settings: Settings, port: int, folder: Path | None = None) -> Res
     (ROOT / ".local").mkdir(exist_ok=True)
     data = folder or Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="soak-"))
     result = Result(settings, data)
-    scheduler = Scheduler(port, data, result.toll)
-    workers = [Worker(n, scheduler.address, data, result.toll) for n in range(_WORKERS)]
-    hub = Patient(scheduler.address)
-    load = Load(hub, result.ledger, data, settings.seed, settings.purged)
-    try:
-        async with _killing(settings, scheduler, workers) as over:
-            await _loading(load, settings, result.toll, over)
-        await scheduler.start_and_answer()
-        stuck = await load.settle(settings.patience)
-        if stuck:
-            result.faults.append(f"{len(stuck)} did not end: {', '.join(stuck[:20])}")
-            result.faults += [str(await hub.state(instance_id)) for instance_id in stuck[:20]]
-        await _audit(result, hub, scheduler)
-    finally:
-        await hub.sdk.close()
-        for part in (*workers, scheduler):
-            await part.end()
-    result.faults += result.ledger.faults + result.toll.faults
+    async with contextlib.AsyncExitStack() as stack:
+        world = await _World.create(settings, port, result, stack)
+        await _run(world)
+    result.faults += result.ledger.faults + world.bursts.ledger.faults + result.toll.faults
     if not result.faults and folder is None:
         shutil.rmtree(data)
     return result
 
 
+@dataclass
+class _World:
+    """Everything that takes part in a soak."""
+
+    result: Result
+    scheduler: Scheduler
+    parts: list[Worker | Host]
+    lines: list[Line]
+    hub: Patient
+    hosted: Patient
+    load: Load
+    bursts: Bursts
+
+    @classmethod
+    async def create(
+        cls, settings: Settings, port: int, result: Result, stack: contextlib.AsyncExitStack
+    ) -> "_World":
+        """Lay the lines, and make the processes; none is started yet."""
+        toll, data, seed = result.toll, result.data, settings.seed
+        scheduler = Scheduler(port, data, toll)
+        ways = {f"worker-{number}": calls for number, calls in enumerate(_WORKERS)}
+        ways["host"] = "repeated"
+        lines = [
+            await stack.enter_async_context(
+                Line.to(scheduler.address, who, toll, seed, calls=calls)
+            )
+            for who, calls in ways.items()
+        ]
+        host = Host(lines[-1].address, data, toll)
+        workers = [Worker(n, line.address, data, toll) for n, line in enumerate(lines[:-1])]
+        hub, hosted = Patient(scheduler.address), Patient(scheduler.address, HUB)
+        for patient in (hub, hosted):
+            stack.push_async_callback(patient.sdk.close)
+        load = Load(hub, result.ledger, data, seed, settings.purged)
+        bursts = Bursts(host, result.ledger)
+        parts = [*workers, host]
+        return cls(result, scheduler, parts, lines, hub, hosted, load, bursts)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the two hubs."""
+        return [self.scheduler.file, self.scheduler.file.with_name(f"{HUB}.taskhub.db")]
+
+
+async def _run(world: _World) -> None:
+    result, settings = world.result, world.result.settings
+    try:
+        async with _killing(world) as over:
+            await _loading(world.load, settings, result.toll, over)
+        stuck = await world.load.settle(settings.patience)
+        result.hung += len(stuck)
+        if stuck:
+            result.faults.append(f"{len(stuck)} did not end: {', '.join(stuck[:20])}")
+            result.faults += [str(await world.hub.state(one)) for one in stuck[:20]]
+        await _audit(world)
+    finally:
+        for part in (*world.parts, world.scheduler):
+            await part.end()
+
+
 @contextlib.asynccontextmanager
-async def _killing(
-    settings: Settings, scheduler: Scheduler, workers: list[Worker]
-) -> AsyncIterator[asyncio.Event]:
-    """Kill and start processes over and over; at the end the scheduler is dead."""
+async def _killing(world: _World) -> AsyncIterator[asyncio.Event]:
+    """Kill, stop, cut and burst over and over; at the end the scheduler is there again."""
+    settings = world.result.settings
     over = asyncio.Event()
-    async with asyncio.TaskGroup() as deaths:
-        for part in (scheduler, *workers):
-            chance = random.Random(f"{settings.seed}/{part.name}")
-            deaths.create_task(part.die_over_and_over(chance, over, settings.every))
-        try:
-            yield over
-        finally:
-            over.set()
+    bursts = asyncio.create_task(world.bursts.run(_burst_sizes(settings), over))
+    try:
+        async with asyncio.TaskGroup() as deaths:
+            deadly: list[Part] = [world.scheduler, *world.parts]
+            for part in deadly:
+                chance = random.Random(f"{settings.seed}/{part.name}")
+                deaths.create_task(part.die_over_and_over(chance, over, settings.every))
+            for line in world.lines:
+                chance = random.Random(f"{settings.seed}/line of {line.who}")
+                deaths.create_task(line.suffer(chance, over, settings.every))
+            try:
+                yield over
+            finally:
+                over.set()
+        await world.scheduler.start_and_answer()
+        # Whatever a burst was to start is started, now that all are back.
+        await asyncio.wait({bursts}, timeout=settings.patience)
+        if not bursts.done():
+            world.result.faults.append("not all of the bursts could be started")
+    finally:
+        bursts.cancel()
+        await asyncio.gather(bursts, return_exceptions=True)
+
+
+def _burst_sizes(settings: Settings) -> dict[float, int]:
+    """How many start at once, by the second at which they do."""
+    sizes: dict[float, int] = {}
+    at = settings.burst_every / 2
+    while at < settings.seconds * 0.95:
+        sizes[at] = settings.burst
+        at += settings.burst_every
+    return {**sizes, settings.seconds * 0.4: settings.largest_burst}
 
 
 async def _loading(load: Load, settings: Settings, toll: Toll, over: asyncio.Event) -> None:
@@ -124,37 +206,61 @@ def _progress(load: Load, toll: Toll, elapsed: float) -> str:
     )
 
 
-async def _audit(result: Result, hub: Patient, scheduler: Scheduler) -> None:
+async def _audit(world: _World) -> None:
     """Wait until nothing is under way, and look at everything that is left."""
-    left = await _quiet(hub, scheduler.file, result.settings.patience)
-    if left:
-        result.faults.append(f"{len(left)} left over, such as {', '.join(left[:20])}")
+    result, scheduler = world.result, world.scheduler
+    for hub, file in zip((world.hub, world.hosted), world.files, strict=True):
+        left = await _quiet(hub, file, result.settings.patience)
+        if left:
+            result.hung += sum(one.startswith(audit.NO_END) for one in left)
+            result.faults.append(f"{len(left)} left over, such as {', '.join(left[:20])}")
+    if result.hung:
         return
-    states, _ = await hub.insist(
-        lambda: hub.sdk.get_all_orchestration_states(
-            client.OrchestrationQuery(fetch_inputs_and_outputs=True)
-        )
-    )
-    result.faults += audit.outcome_faults(result.ledger, states)
-    for state in states:
-        root = result.ledger.root(state.instance_id)
-        is_child = ":" in state.instance_id
-        kind = f"{root.kind if root else 'restarted'}{', child' if is_child else ''}"
-        result.ends[kind, status(state)] += 1
-    result.faults += await audit.all_history_faults(hub, scheduler.file, states)
-    result.histories = len(states) + result.ledger.counts["purged"]
-    result.tallies = await audit.entity_values(hub, "tally", result.ledger.tallies)
-    accounts = await audit.entity_values(hub, "account", ACCOUNTS)
+    known = dict(result.ledger.records)
+    for hub, file, ledger in (
+        (world.hub, world.files[0], result.ledger),
+        (world.hosted, world.files[1], world.bursts.ledger),
+    ):
+        known |= await _audit_hub(result, hub, file, ledger)
+    result.histories += result.ledger.counts["purged"]
+    result.tallies = await audit.entity_values(world.hub, "tally", result.ledger.tallies)
+    accounts = await audit.entity_values(world.hub, "account", ACCOUNTS)
     result.faults += audit.entity_faults(result.ledger, result.tallies, accounts)
+    runs = [one for file in result.data.glob("executions-*") for one in executions.read(file)]
+    runs.sort(key=lambda one: one.began)
+    result.verdict = executions.judge(runs, known, result.toll.troubles)
+    result.faults += result.verdict.faults
     code = await scheduler.end(signal.SIGTERM)
     if code != 0:
         result.faults.append(f"the scheduler ended with {code} when it was told to stop")
-    result.faults += audit.stored_faults(scheduler.file)
+    for file in world.files:
+        result.faults += audit.stored_faults(file)
     result.faults += [
         f"scheduler.log: {line}"
         for line in scheduler.log.read_text().splitlines()
         if any(news in line for news in _NEWS)
     ]
+
+
+async def _audit_hub(
+    result: Result, hub: Patient, file: Path, ledger: Ledger
+) -> dict[str, executions.Record]:
+    """Audit what a client sees of one hub; what the histories say of activities."""
+    states, _ = await hub.insist(
+        lambda: hub.sdk.get_all_orchestration_states(
+            client.OrchestrationQuery(fetch_inputs_and_outputs=True)
+        )
+    )
+    result.faults += audit.outcome_faults(ledger, states)
+    for state in states:
+        root = ledger.root(state.instance_id)
+        is_child = ":" in state.instance_id
+        kind = f"{root.kind if root else 'restarted'}{', child' if is_child else ''}"
+        result.ends[kind, status(state)] += 1
+    found, known = await audit.all_histories(hub, file, states)
+    result.faults += found
+    result.histories += len(states)
+    return known
 
 
 async def _quiet(hub: Patient, file: Path, patience: float) -> list[str]:

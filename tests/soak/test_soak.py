@@ -11,7 +11,9 @@ from tests.soak.run import Settings, soak
 
 @pytest.mark.crash
 async def test_a_short_soak_kills_everything_and_finds_no_fault(tmp_path: Path) -> None:
-    settings = Settings(seed=7, seconds=10, rate=8, every=2.5, patience=40)
+    settings = Settings(
+        *(7, 10, 8), every=2.5, patience=40, burst=20, burst_every=5, largest_burst=100
+    )
     result = await soak(settings, free_port(), tmp_path)
     assert result.faults == [], table(result)
     assert result.toll.each_was_killed, table(result)

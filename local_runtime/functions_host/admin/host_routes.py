@@ -2,13 +2,14 @@
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from starlette.responses import Response
 
+from local_runtime.background import TaskReport
 from local_runtime.functions_host.admin.admin_call import AdminCall, json_reply
 
 # The generation of the Functions host whose behaviour this one has; scripts ask for it.
@@ -22,6 +23,7 @@ class HostRoutes:
     app_dir: Path
     instance_id: str
     uptime_seconds: Callable[[], float]
+    background: Callable[[], Sequence[TaskReport]]
 
     async def status(self, call: AdminCall) -> Response:
         """GET status: `Running`, for a host that does not run yet answers 503."""
@@ -37,6 +39,8 @@ class HostRoutes:
                 "computerName": platform.node(),
                 "processUptime": int(self.uptime_seconds() * 1000),
                 "functionAppContentEditingState": "Unknown",
+                # Not of the real host, which keeps this to itself.
+                "backgroundTasks": [report.to_dict() for report in self.background()],
             }
         )
 

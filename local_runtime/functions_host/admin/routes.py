@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from local_runtime.background import TaskReport
 from local_runtime.clock import SystemClock
 from local_runtime.functions_host.admin.admin_call import AdminCall, not_found
 from local_runtime.functions_host.admin.function_routes import FunctionRoutes
@@ -84,11 +85,14 @@ def admin_of(
     protection: Protection,
     keys: KeyStore,
     port: int,
+    background: Callable[[], Sequence[TaskReport]],
 ) -> Admin:
     """Put the routes together for one app."""
     clock = SystemClock()
     began = clock.now()
-    host = HostRoutes(app.app_dir, random_id(), lambda: (clock.now() - began).total_seconds())
+    host = HostRoutes(
+        app.app_dir, random_id(), lambda: (clock.now() - began).total_seconds(), background
+    )
     runs = HandRuns(invoker, f"http://localhost:{port}")
     functions = FunctionRoutes(index, app.app_dir, app.host.http.route_prefix, runs)
     return Admin(protection, host, functions, KeyRoutes(keys, index))

@@ -3,6 +3,7 @@
 Everything passes as it is, but for starts: see event_starts.py.
 """
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
@@ -16,6 +17,8 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from local_runtime.functions_host.starts.event_starts import EventStarts
 from local_runtime.functions_host.starts.sync_clients import forget_sync_clients
 from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
+
+logger = logging.getLogger("local_runtime.host")
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
 _STREAMS = {
@@ -74,7 +77,7 @@ class StartGuards:
     async def __aexit__(self, *_: object) -> None:
         """Stop the servers."""
         for guard in (*self._lent, *self._left):
-            await guard.stop()
+            await _stop(guard)
 
     async def _stop_unused(self) -> None:
         unused = [guard for guard, clients in self._left.items() if not clients]
@@ -82,7 +85,17 @@ class StartGuards:
         for guard in unused:
             del self._left[guard]
         for guard in unused:
-            await guard.stop()
+            await _stop(guard)
+
+
+async def _stop(guard: "_Guard") -> None:
+    """Stop a server, which may be another event's: whether that works is nothing to this one."""
+    try:
+        await guard.stop()
+    except Exception:
+        logger.exception(
+            "the server at %s, between a function and the scheduler, goes on", guard.address
+        )
 
 
 class _Guard(grpc.GenericRpcHandler):

@@ -1,20 +1,21 @@
 """Listeners: what waits outside HTTP for something to happen, and invokes a function for it."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Protocol, Self
 
-_PAUSE_SECONDS = 5
-
-logger = logging.getLogger("local_runtime.host")
+from local_runtime.background import BackgroundTask, BackgroundTasks
+from local_runtime.clock import SystemClock
 
 
 class Listener(Protocol):
-    """Waits for the events of one trigger and invokes functions for them."""
+    """Waits for the events of one trigger and invokes functions for them.
+
+    Its attribute `name`, if it has one, says in the log and in the host's status what it is.
+    """
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled; called again when it has failed."""
         ...
 
     async def stop(self, grace: float) -> None:
@@ -23,15 +24,24 @@ class Listener(Protocol):
 
 
 class Listeners:
-    """All listeners of an app; they listen inside an `async with`."""
+    """All listeners of an app; they listen inside an `async with`.
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    Args:
+        listeners: The listeners.
+        tasks: The background tasks of this host, of which each listener becomes one.
+    """
+
+    def __init__(self, listeners: Sequence[Listener], tasks: BackgroundTasks | None = None) -> None:
         self._listeners = listeners
-        self._running: list[asyncio.Task[None]] = []
+        self._tasks = tasks or BackgroundTasks(SystemClock())
+        self._running: list[BackgroundTask] = []
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
-        self._running = [asyncio.create_task(_run(listener)) for listener in self._listeners]
+        self._running = [
+            self._tasks.start(str(getattr(listener, "name", "a listener")), listener.run)
+            for listener in self._listeners
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -43,18 +53,14 @@ class Listeners:
         running, self._running = self._running, []
         if not running:
             return
-        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners))
         for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-async def _run(listener: Listener) -> None:
-    while True:
-        try:
-            await listener.run()
-            return
-        except Exception:
-            # A fault of this host's: the rest of the app does not suffer by it.
-            logger.exception("a listener failed; it begins again in %d seconds", _PAUSE_SECONDS)
-        await asyncio.sleep(_PAUSE_SECONDS)
+            task.let_end()
+        # All are stopped, and the tasks too, also where one of them cannot be.
+        stopped = await asyncio.gather(
+            *(listener.stop(grace) for listener in self._listeners), return_exceptions=True
+        )
+        for task in running:
+            await task.stop()
+        for error in stopped:
+            if isinstance(error, BaseException):
+                raise error

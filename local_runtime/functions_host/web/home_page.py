@@ -1,7 +1,9 @@
 """The page at `/`: what runs here, for a person with a browser."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,6 +17,9 @@ from local_runtime.functions_host.app.function_index import (
 )
 from local_runtime.functions_host.keys.protection import Protection
 from local_runtime.functions_host.webhook.management_urls import WEBHOOK_PATH
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _TEMPLATE = "home_page.html"
 _HEADERS = {
@@ -49,6 +54,21 @@ class _Row:
     is_link: bool
 
 
+@functools.cache
+def _template() -> "Template":
+    # Imported when it is first asked for: the start of the host need not wait for it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template(_TEMPLATE)
+
+
 class HomePage:
     """Shows what runs; to those who may not manage the host it only shows that it runs."""
 
@@ -59,18 +79,8 @@ class HomePage:
 
     def answer(self, request: Request) -> HTMLResponse:
         """Answer GET /."""
-        # Imported when it is first asked for: the start of the host need not wait for it.
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-        templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
         shown = self._protection.of_admin(request) is None
-        html = templates.get_template(_TEMPLATE).render(
+        html = _template().render(
             shown=shown,
             facts=self._facts,
             asks_for_keys=self._protection.asks_for_keys,

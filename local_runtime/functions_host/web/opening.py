@@ -1,7 +1,9 @@
 """Puts together who answers requests once the app is loaded: the front door, and what is behind."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from local_runtime.background import TaskReport
 from local_runtime.functions_host.admin.routes import admin_of
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
@@ -22,6 +24,8 @@ class Opening:
     index: FunctionIndex
     invoker: Invoker
     scheduler: SchedulerClient
+    background: Callable[[], Sequence[TaskReport]]
+    """How the background tasks of the process are."""
     keys: KeyStore
     port: int
     asks_for_keys: bool
@@ -36,5 +40,7 @@ class Opening:
             app.app_dir, self.scheduler.task_hub, host.http.route_prefix, self.dashboard_url
         )
         home = HomePage(self.index, protection, facts)
-        admin = admin_of(app, self.index, self.invoker, protection, self.keys, self.port)
+        admin = admin_of(
+            app, self.index, self.invoker, protection, self.keys, self.port, self.background
+        )
         return FrontDoor(self.index, self.invoker, self.scheduler, host, protection, admin, home)

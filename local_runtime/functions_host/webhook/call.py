@@ -14,6 +14,7 @@ from local_runtime.functions_host.webhook.contract.parameters import Parameter
 from local_runtime.functions_host.webhook.management_urls import ManagementUrls
 from local_runtime.functions_host.webhook.task_hub.entities import Entities
 from local_runtime.functions_host.webhook.task_hub.instances import Instances
+from local_runtime.functions_host.webhook.task_hub.start_queue import StartQueue
 from local_runtime.scheduler.client import SchedulerClient
 from local_runtime.settings import HostJson
 
@@ -81,6 +82,7 @@ class Call:
     """Empty for an operation that declares none."""
     context: WebhookContext
     instances: Instances
+    starts: StartQueue
     entities: Entities
     urls: ManagementUrls
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from local_runtime.functions_host.webhook.shapes import json_text
 
 JSON_TYPE = "application/json; charset=utf-8"
+RETRY_SECONDS = 5
 
 
 class Refused(Exception):
@@ -53,6 +54,11 @@ def error(status: int, message: str) -> Response:
 def too_large(message: str) -> Response:
     """Return the refusal of what no message of the scheduler can hold."""
     return error(413, message)
+
+
+def busy(message: str) -> Response:
+    """Return the refusal of what may go well later; the caller is told when to try again."""
+    return reply(503, {"Message": message}, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def exception(

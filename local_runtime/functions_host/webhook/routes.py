@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from local_runtime.functions_host.web.request_parts import BodyTooLarge, raw_path, read_body
+from local_runtime.functions_host.web.throttle import Throttle, TooManyRequests
 from local_runtime.functions_host.webhook.call import Call, Query, WebhookContext
 from local_runtime.functions_host.webhook.contract.document import document
 from local_runtime.functions_host.webhook.contract.operation import Answer, Operation
@@ -28,6 +29,7 @@ from local_runtime.functions_host.webhook.management_urls import (
 from local_runtime.functions_host.webhook.replies import (
     Refused,
     bad_argument,
+    busy,
     empty,
     exception,
     reply,
@@ -35,9 +37,11 @@ from local_runtime.functions_host.webhook.replies import (
 )
 from local_runtime.functions_host.webhook.task_hub.calls import MAX_PAYLOAD_BYTES
 from local_runtime.functions_host.webhook.task_hub.entities import Entities
-from local_runtime.functions_host.webhook.task_hub.instances import Instances
-from local_runtime.scheduler.client import MAX_MESSAGE_BYTES
+from local_runtime.functions_host.webhook.task_hub.instances import START_SECONDS, Instances
+from local_runtime.functions_host.webhook.task_hub.start_queue import SchedulerStuck, StartQueue
+from local_runtime.scheduler.client import MAX_MESSAGE_BYTES, is_too_large, may_pass
 
+_READS = ("GET", "HEAD", "OPTIONS")
 _MEBIBYTE = 1024 * 1024
 _WRONG = "Something went wrong while processing your request"
 
@@ -69,6 +73,8 @@ class Webhook:
     def __init__(self, context: WebhookContext, task_hub: str) -> None:
         self._context = context
         self._task_hub = task_hub
+        self._starts = Throttle(context.host.max_starts, None)
+        self._start_queue = StartQueue(START_SECONDS)
 
     async def answer(self, request: Request) -> Response | None:
         """Answer a request; None if it is not for the webhook."""
@@ -86,7 +92,17 @@ class Webhook:
 
     async def _handle(self, route: Operation, request: Request, params: dict[str, str]) -> Response:
         try:
-            return await route.handler(await self._call(route, request, params))
+            if not route.starts:
+                return await route.handler(await self._call(route, request, params))
+            async with self._starts.turn():
+                return await route.handler(await self._call(route, request, params))
+        except TooManyRequests:
+            return busy(
+                f"This host carries {self._context.host.max_starts} requests at once that start an "
+                "instance or wait for one, and this is one more. Nothing has started: try again."
+            )
+        except SchedulerStuck:
+            return busy("The scheduler does not answer. Nothing has started: try again.")
         except Refused as refused:
             return refused.reply
         except grpc.aio.AioRpcError as problem:
@@ -114,6 +130,7 @@ class Webhook:
             context=self._context,
             instances=Instances(self._context.scheduler, hub),
             entities=Entities(self._context.scheduler, hub),
+            starts=self._start_queue,
             urls=ManagementUrls(origin, hub, connection, self._context.protection.webhook_key()),
         )
 
@@ -145,10 +162,22 @@ def _scheduler_refused(request: Request, problem: grpc.aio.AioRpcError) -> Respo
         case grpc.StatusCode.NOT_FOUND:
             # It was purged between two looks.
             return empty(404)
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+        case _ if is_too_large(problem):
             return too_large(
                 f"One message of the scheduler holds at most {MAX_MESSAGE_BYTES // _MEBIBYTE} MiB, "
                 "and this request, or what it asks for, is larger."
+            )
+        case code if may_pass(problem) and request.method not in _READS:
+            logger.warning(
+                "%s %s: the scheduler does not answer (%s: %s)",
+                request.method,
+                raw_path(request),
+                code.name,
+                problem.details(),
+            )
+            return busy(
+                f"The scheduler does not answer ({code.name}). It is not known whether what was "
+                "asked for has been done."
             )
         case code:
             details = f"The scheduler answered {code.name}: {problem.details()}"

@@ -7,12 +7,15 @@ from collections.abc import AsyncGenerator
 
 import azure_functions_runtime as worker
 
+from local_runtime.background import BackgroundTasks
+from local_runtime.errors import StartupError
 from local_runtime.functions_host.app.function_index import FunctionIndex
 from local_runtime.functions_host.app.invocation import Invoker
 from local_runtime.functions_host.work.activity_bridge import ActivityBridge
 from local_runtime.functions_host.work.entity_bridge import EntityBridge
 from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
-from local_runtime.functions_host.work.work_items import Bridges, Limits, WorkItems
+from local_runtime.functions_host.work.work_item_stream import Limits
+from local_runtime.functions_host.work.work_items import Bridges, WorkItems
 from local_runtime.settings import HostJson
 
 _PER_CORE = 10
@@ -46,19 +49,24 @@ def bridges_for(index: FunctionIndex, invoker: Invoker) -> Bridges:
 
 @contextlib.asynccontextmanager
 async def pulling(
-    work_items: WorkItems, stop: asyncio.Event, grace_seconds: float
+    work_items: WorkItems, tasks: BackgroundTasks, stop: asyncio.Event, grace_seconds: float
 ) -> AsyncGenerator[None]:
-    """Pull work items inside the `async with`; then let those that run finish for a while."""
-    pulling = asyncio.create_task(work_items.run())
-    # Should it ever end by itself, by a fault, the host stops and shows the fault.
-    pulling.add_done_callback(lambda _: stop.set())
+    """Pull work items inside the `async with`; then let those that run finish for a while.
+
+    Raises:
+        StartupError: The scheduler refuses the task hub; `stop` was set when it did.
+    """
+
+    async def pull() -> None:
+        await work_items.run()
+        pulling.let_end()  # it returns when no more work is to be taken
+
+    pulling = tasks.start("pulling work", pull, fatal=(StartupError,), on_end=stop.set)
     try:
         yield
     finally:
         await work_items.stop(grace_seconds)
-        pulling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pulling
+        await pulling.stop()
         executor = worker.get_threadpool_executor()
         if executor is not None:
             # Not waited for: a thread cannot be stopped, and its work item has been given back.

@@ -1,8 +1,9 @@
 """Pulls work items from the scheduler, has each one run, and sends back what came of it."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import grpc
@@ -16,7 +17,13 @@ from local_runtime.functions_host.app.watchdog import FunctionTimedOut
 from local_runtime.functions_host.work.activity_bridge import ActivityBridge
 from local_runtime.functions_host.work.entity_bridge import EntityBridge
 from local_runtime.functions_host.work.orchestration_bridge import OrchestrationBridge
+from local_runtime.functions_host.work.shared_runs import Answer, NoLongerWanted, Run, SharedRuns
 from local_runtime.functions_host.work.work_item_answers import Answers, describe
+from local_runtime.functions_host.work.work_item_stream import (
+    Limits,
+    SchedulerSilent,
+    WorkItemStream,
+)
 from local_runtime.scheduler.client import SchedulerClient
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
@@ -25,15 +32,6 @@ _ABANDON_SECONDS = 2.0
 _REFUSAL_PAUSE = 1.0
 
 logger = logging.getLogger("local_runtime.host")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many work items of each kind the scheduler may hand to this host at once."""
-
-    orchestrations: int
-    activities: int
-    entities: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class WorkItems:
         self._bridges = bridges
         self._limits = limits
         self._answers = Answers(scheduler)
+        self._shared = SharedRuns()
         self._running: set[asyncio.Task[None]] = set()
         self._refused: set[str] = set()
         self._refusing: set[asyncio.Task[None]] = set()
@@ -90,6 +89,8 @@ class WorkItems:
             except grpc.aio.AioRpcError as error:
                 self._lost(error)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+            except SchedulerSilent as silent:
+                self._say_lost(str(silent))
             await asyncio.sleep(pause)
 
     async def stop(self, grace: float) -> None:
@@ -131,33 +132,25 @@ class WorkItems:
                 f"the scheduler at {self._address} refuses the task hub "
                 f"{self._scheduler.task_hub!r}: {error.details()}"
             ) from error
+        self._say_lost(f"{error.code().name}: {error.details()}")
+
+    def _say_lost(self, reason: str) -> None:
         if not self._waiting:
             logger.warning(
-                "the scheduler at %s is not reachable, waiting (%s: %s)",
-                self._address,
-                error.code().name,
-                error.details(),
+                "the scheduler at %s is not reachable, waiting (%s)", self._address, reason
             )
         self._waiting = True
 
     async def _read_stream(self) -> None:
-        request = pb.GetWorkItemsRequest(
-            maxConcurrentOrchestrationWorkItems=self._limits.orchestrations,
-            maxConcurrentActivityWorkItems=self._limits.activities,
-            maxConcurrentEntityWorkItems=self._limits.entities,
-        )
-        stream: AsyncIterator[pb.WorkItem] = self._stub.GetWorkItems(
-            request, metadata=self._scheduler.metadata
-        )
-        async for item in stream:
-            if item.WhichOneof("request") in (None, "healthPing"):
-                continue
-            if self._stopping:
-                refusing = asyncio.create_task(self._refuse(item))
-                self._refusing.add(refusing)
-                refusing.add_done_callback(self._refusing.discard)
-            else:
-                self._start(item)
+        stream = WorkItemStream(self._scheduler, self._limits)
+        async with contextlib.aclosing(stream.items()) as items:
+            async for item in items:
+                if self._stopping:
+                    refusing = asyncio.create_task(self._refuse(item))
+                    self._refusing.add(refusing)
+                    refusing.add_done_callback(self._refusing.discard)
+                else:
+                    self._start(item, stream.gone)
 
     async def _refuse(self, item: pb.WorkItem) -> None:
         """Give back work that came too late, for another worker to take."""
@@ -168,33 +161,63 @@ class WorkItems:
         self._refused.add(name)
         await self._answers.abandon(item)
 
-    def _start(self, item: pb.WorkItem) -> None:
-        task = asyncio.create_task(self._work(item))
+    def _start(self, item: pb.WorkItem, gone: asyncio.Event) -> None:
+        task = asyncio.create_task(self._work(item, gone))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _work(self, item: pb.WorkItem) -> None:
+    async def _work(self, item: pb.WorkItem, gone: asyncio.Event) -> None:
         try:
-            await self._answers.send(item, await self._bridge(item))
+            await self._run(item, gone)
         except asyncio.CancelledError:
             await self._answers.abandon(item)
             raise
-        except FunctionTimedOut:
-            # Not given back before this process has ended: until then the function may still run.
+        except (FunctionTimedOut, NoLongerWanted):
+            # Of one that took too long, not given back before this process has ended: until then
+            # the function may still run.
             return
         except Exception:
             # Not the app's fault, so not a failure of its orchestration: the work is given back.
             logger.exception("a work item could not be run; it was given back to the scheduler")
             await self._answers.abandon(item)
 
-    def _bridge(self, item: pb.WorkItem) -> Awaitable[object]:
+    async def _run(self, item: pb.WorkItem, gone: asyncio.Event) -> None:
         token = item.completionToken
-        runs: dict[str | None, Callable[[], Awaitable[object]]] = {
-            "orchestratorRequest": lambda: self._bridges.orchestrations.run(
-                item.orchestratorRequest, token
-            ),
-            "activityRequest": lambda: self._bridges.activities.run(item.activityRequest, token),
-            "entityRequestV2": lambda: self._bridges.entities.run(item.entityRequestV2, token),
-            "entityRequest": lambda: self._bridges.entities.run_batch(item.entityRequest, token),
-        }
-        return runs[item.WhichOneof("request")]()
+        match item.WhichOneof("request"):
+            case "orchestratorRequest":
+                # Two replays of one instance at once do no harm: they have no effects, and the
+                # scheduler takes the answer of one.
+                request = item.orchestratorRequest
+                answer = await self._bridges.orchestrations.run(request, token)
+                await self._answers.send(item, answer, gone)
+            case "activityRequest":
+                activity = item.activityRequest
+                instance = activity.orchestrationInstance
+                task = (instance.instanceId, instance.executionId.value, activity.taskId)
+
+                def call() -> Awaitable[Answer]:
+                    return self._bridges.activities.run(activity, token)
+
+                async with self._shared.run(task, activity, call, what=describe(item)) as run:
+                    # On and on, though the stream has gone: what it did may have cost money.
+                    await self._deliver(item, run, gone, until=None)
+            case kind:
+                batch = item.entityRequestV2 if kind == "entityRequestV2" else item.entityRequest
+
+                def apply() -> Awaitable[Answer]:
+                    if isinstance(batch, pb.EntityRequest):
+                        return self._bridges.entities.run(batch, token)
+                    return self._bridges.entities.run_batch(batch, token)
+
+                entity = (batch.instanceId,)
+                async with self._shared.run(
+                    entity, batch, apply, what=describe(item), turn_lost=gone
+                ) as run:
+                    await self._deliver(item, run, gone, until=gone)
+
+    async def _deliver(
+        self, item: pb.WorkItem, run: Run, gone: asyncio.Event, *, until: asyncio.Event | None
+    ) -> None:
+        answer = run.answer_for(item.completionToken)
+        taken_at_once = await self._answers.send(item, answer, until)
+        run.may_come_again |= gone.is_set() or not taken_at_once

@@ -5,6 +5,7 @@ least loaded, while another that could do it stands idle.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from local_runtime.scheduler.dispatch.leases import Lease, Work
 from local_runtime.scheduler.dispatch.streams import WorkerStream
@@ -13,31 +14,47 @@ from local_runtime.scheduler.storage.effects import ReadyTask
 type _Key = tuple[str, int | None]
 
 
+@dataclass(slots=True)
+class _Returned:
+    streams: list[WorkerStream] = field(default_factory=list[WorkerStream])  # the last one last
+    void: set[str] = field(default_factory=set[str])  # tokens whose results count no more
+
+
 class GivenBack:
     """Remembers, for work that is still to be done, the streams that gave it back."""
 
     def __init__(self) -> None:
-        self._by_work: dict[_Key, list[WorkerStream]] = {}
+        self._by_work: dict[_Key, _Returned] = {}
 
-    def add(self, lease: Lease) -> None:
-        """A worker gave its work back."""
-        streams = self._by_work.setdefault(_key(lease.target_id, lease.work), [])
-        if lease.stream in streams:
-            streams.remove(lease.stream)
-        streams.append(lease.stream)
+    def add(self, lease: Lease, *, is_void: bool) -> None:
+        """Work came back; with `is_void`, a result under its token counts no more."""
+        returned = self._by_work.setdefault(_key(lease.target_id, lease.work), _Returned())
+        if is_void:
+            returned.void.add(lease.token)
+        if lease.stream in returned.streams:
+            returned.streams.remove(lease.stream)
+        returned.streams.append(lease.stream)
 
     def by(self, target_id: str, work: Work) -> Sequence[WorkerStream]:
         """Return who gave this work back, the longest ago first."""
-        return self._by_work.get(_key(target_id, work), ()) if self._by_work else ()
+        if not self._by_work:
+            return ()
+        returned = self._by_work.get(_key(target_id, work))
+        return returned.streams if returned is not None else ()
 
     def is_void(self, lease: Lease) -> bool:
         """Whether work that was given back has become void since."""
         return _key(lease.target_id, lease.work) not in self._by_work
 
-    def done(self, lease: Lease) -> None:
+    def holds_token(self, token: str, target_id: str, task_key: int) -> bool:
+        """Whether an activity was given back under this token."""
+        returned = self._by_work.get((target_id, task_key))
+        return returned is not None and token in returned.void
+
+    def done(self, target_id: str, work: Work) -> None:
         """The work is done."""
         if self._by_work:
-            self._by_work.pop(_key(lease.target_id, lease.work), None)
+            self._by_work.pop(_key(target_id, work), None)
 
     def drop_target(self, target_id: str) -> None:
         """The work of this instance or entity is void."""
@@ -46,9 +63,9 @@ class GivenBack:
 
     def drop_stream(self, stream: WorkerStream) -> None:
         """A worker is gone."""
-        for streams in self._by_work.values():
-            if stream in streams:
-                streams.remove(stream)
+        for returned in self._by_work.values():
+            if stream in returned.streams:
+                returned.streams.remove(stream)
 
 
 def _key(target_id: str, work: Work) -> _Key:

@@ -1,5 +1,6 @@
 """What workers hold: each lease by its completion token, and by whom it is for."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,29 +24,71 @@ class Lease:
     target_id: str
     work: Work
     stream: WorkerStream
+    size: int  # bytes of the message that the worker gets
+    since: float  # when it was handed out, in the loop's time
     parts: list[pb.OrchestratorResponse] = field(default_factory=list[pb.OrchestratorResponse])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskToken:
+    """The completion token of an activity: it says which task it is for.
+
+    So a result counts though the scheduler has been restarted since, as long as the task waits for
+    one: the model call behind it need not be made, and paid, again. Keys of tasks are never used
+    twice. A turn or a batch depends on what the scheduler knew of it: it is handed out again.
+    """
+
+    process: str  # of the scheduler that handed it out
+    number: int  # among all that this process handed out
+    task_key: int
+    task_id: int
+    execution_id: str
+
+    def __str__(self) -> str:
+        numbers = f"{self.number}:{self.task_key}:{self.task_id}"
+        return f"task:{self.process}:{numbers}:{self.execution_id}"
+
+    @classmethod
+    def parse(cls, token: str) -> "TaskToken | None":
+        """Read a token; None when it is another one, or none at all."""
+        kind, _, rest = token.partition(":")
+        fields = rest.split(":", 4)
+        if kind != "task" or len(fields) != 5:
+            return None
+        process, number, task_key, task_id, execution_id = fields
+        try:
+            return cls(process, int(number), int(task_key), int(task_id), execution_id)
+        except ValueError:
+            return None
 
 
 class Leases:
     """The leases of one task hub; they are not stored, and a crash ends them all."""
 
-    def __init__(self, new_token: Callable[[], str]) -> None:
-        self._new_token = new_token
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.process = new_id()
+        self._new_id = new_id
+        self._numbers = itertools.count(1)
         self._by_token: dict[str, Lease] = {}
         self._of_target: defaultdict[str, set[str]] = defaultdict(set)
+        self._of_stream: defaultdict[WorkerStream, dict[str, Lease]] = defaultdict(dict)
 
     def __bool__(self) -> bool:
         """Whether any worker holds anything."""
         return bool(self._by_token)
 
-    def propose(self, kind: Kind, target_id: str, work: Work, stream: WorkerStream) -> Lease:
-        """Make a lease that does not count before `begin`."""
-        return Lease(self._new_token(), kind, target_id, work, stream)
+    def new_token(self, work: Work) -> str:
+        """Return a completion token that was never given before."""
+        if not isinstance(work, ReadyTask):
+            return self._new_id()
+        number = next(self._numbers)
+        return str(TaskToken(self.process, number, work.task_key, work.task_id, work.execution_id))
 
     def begin(self, lease: Lease) -> None:
         """From now on the worker holds it."""
         self._by_token[lease.token] = lease
         self._of_target[lease.target_id].add(lease.token)
+        self._of_stream[lease.stream][lease.token] = lease
         lease.stream.held[lease.kind] += 1
 
     def end(self, lease: Lease) -> None:
@@ -55,6 +98,10 @@ class Leases:
         tokens.discard(lease.token)
         if not tokens:
             del self._of_target[lease.target_id]
+        held = self._of_stream[lease.stream]
+        del held[lease.token]
+        if not held:
+            del self._of_stream[lease.stream]
         lease.stream.held[lease.kind] -= 1
 
     def find(self, token: str, kind: Kind) -> Lease | None:
@@ -63,8 +110,8 @@ class Leases:
         return lease if lease is not None and lease.kind is kind else None
 
     def of_stream(self, stream: WorkerStream) -> list[Lease]:
-        """Return all that one worker holds."""
-        return [lease for lease in self._by_token.values() if lease.stream is stream]
+        """Return all that one worker holds, the oldest first."""
+        return list(self._of_stream.get(stream, {}).values())
 
     def count(self, target_id: str) -> int:
         """How many leases there are of one instance or entity, its activities among them."""

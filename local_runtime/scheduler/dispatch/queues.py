@@ -1,11 +1,12 @@
 """What waits for a worker: targets with an inbox, and activities."""
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from local_runtime.scheduler.storage.effects import ReadyTask
 
 type Wanted = Callable[[str, str | None], bool]
+type _Named = tuple[str, str | None]  # a name, and a version
 
 
 class TargetQueue:
@@ -57,18 +58,18 @@ class TaskQueue:
     """Activities to run, kept by name and version so that workers' filters skip whole groups."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str | None], deque[ReadyTask]] = {}
+        self._groups: dict[_Named, OrderedDict[int, ReadyTask]] = {}
         self._by_instance: Counter[str] = Counter()
 
     def add(self, task: ReadyTask) -> None:
         """Queue an activity behind the others."""
-        self._group(task).append(task)
+        self._group(task)[task.task_key] = task
         self._by_instance[task.instance_id] += 1
 
     def put_back(self, task: ReadyTask) -> None:
         """Queue an activity before the others: it had its turn and lost its worker."""
-        self._group(task).appendleft(task)
-        self._by_instance[task.instance_id] += 1
+        self.add(task)
+        self._group(task).move_to_end(task.task_key, last=False)
 
     def take(self, wanted: Wanted) -> ReadyTask | None:
         """Remove and return an activity that a worker with room wants; the names take turns."""
@@ -76,22 +77,31 @@ class TaskQueue:
             if not wanted(*key):
                 continue
             group = self._groups.pop(key)
-            task = group.popleft()
+            _, task = group.popitem(last=False)
             if group:
                 self._groups[key] = group  # to the end: the next one is of another name
             self._forget(task)
             return task
         return None
 
+    def remove(self, task: ReadyTask) -> bool:
+        """Take one activity out, as its result has come all the same; whether it was queued."""
+        group = self._groups.get((task.name, task.version))
+        if group is None or group.pop(task.task_key, None) is None:
+            return False
+        if not group:
+            del self._groups[task.name, task.version]
+        self._forget(task)
+        return True
+
     def drop_instance(self, instance_id: str) -> None:
         """Forget the activities of an instance that has ended."""
         if self._by_instance.pop(instance_id, 0) == 0:
             return
         for key, group in list(self._groups.items()):
-            kept = deque(task for task in group if task.instance_id != instance_id)
-            if kept:
-                self._groups[key] = kept
-            else:
+            for task_key in [k for k, task in group.items() if task.instance_id == instance_id]:
+                del group[task_key]
+            if not group:
                 del self._groups[key]
 
     def of_instance(self, instance_id: str) -> int:
@@ -102,8 +112,8 @@ class TaskQueue:
         """How many are queued."""
         return sum(len(group) for group in self._groups.values())
 
-    def _group(self, task: ReadyTask) -> deque[ReadyTask]:
-        return self._groups.setdefault((task.name, task.version), deque())
+    def _group(self, task: ReadyTask) -> OrderedDict[int, ReadyTask]:
+        return self._groups.setdefault((task.name, task.version), OrderedDict())
 
     def _forget(self, task: ReadyTask) -> None:
         self._by_instance[task.instance_id] -= 1

@@ -1,8 +1,9 @@
-"""One worker's stream of work items: what it may take, and what it holds."""
+"""One worker's stream of work items: what it may take, what it holds, and whether it answers."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from enum import StrEnum
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -20,6 +21,9 @@ class Kind(StrEnum):
 # have come together: events that arrive while an instance queues here make one turn of it.
 MAX_TURNS = 16
 
+# What a gRPC client receives unless it is told otherwise; a larger message ends its stream.
+PLAIN_BYTES = 4 * 1024 * 1024
+
 
 class WorkerStream:
     """The sending side of one GetWorkItems call.
@@ -27,9 +31,28 @@ class WorkerStream:
     A limit of 0 means no limit, as clients that leave a limit unset expect.
     """
 
-    def __init__(self, request: pb.GetWorkItemsRequest, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        request: pb.GetWorkItemsRequest,
+        send: Callable[[bytes], None],
+        *,
+        name: str = "",
+        takes_bytes: int | None = None,
+        connected_at: datetime | None = None,
+    ) -> None:
         self.held: Counter[Kind] = Counter()
         self.send = send  # a serialized WorkItem, to the worker
+        self.number = 0  # among the workers of the hub, from 1
+        self.name = name  # what the worker says of itself
+        self.takes_bytes = takes_bytes  # the largest message, where the worker says so
+        self.taken_bytes = PLAIN_BYTES  # the largest one that it has taken, or may be sent freely
+        self.connected_at = connected_at
+        self.answered_at: datetime | None = None
+        self.answered = 0.0  # when it last answered, in the loop's time
+        # It holds a turn or a batch for a while, and has answered nothing meanwhile.
+        self.is_silent = False
+        # It holds an item that has broken streams: nothing else goes out before that is answered.
+        self.is_alone = False
         self._ended = asyncio.Event()
         # Such a worker asks for the history of each turn on a stream of its own.
         self.streams_history = pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities
@@ -49,8 +72,15 @@ class WorkerStream:
                 Kind.ENTITY: {entity.name.lower(): frozenset() for entity in filters.entities},
             }
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the worker holds nothing."""
+        return not any(self.held.values())
+
     def free(self, kind: Kind) -> int | None:
         """Return how many more items of a kind the worker takes; None for any number."""
+        if self.is_alone:
+            return 0
         limit = self._limits[kind]
         return None if limit <= 0 else max(0, limit - self.held[kind])
 
@@ -65,6 +95,12 @@ class WorkerStream:
         versions = self._filters[kind].get(name.lower())
         return versions is not None and (not versions or (version or "") in versions)
 
+    def takes(self, size: int) -> bool | None:
+        """Whether the worker takes a message of so many bytes; None where that is not known."""
+        if size <= self.taken_bytes:
+            return True
+        return None if self.takes_bytes is None else size <= self.takes_bytes
+
     def end(self) -> None:
         """Let the stream end, whatever is still queued."""
         self._ended.set()
@@ -76,39 +112,6 @@ class WorkerStream:
                 return await self._ended.wait()
         except TimeoutError:
             return False
-
-
-def room_for(streams: Iterable[WorkerStream], kind: Kind) -> int | None:
-    """Return how many more items of a kind all workers take; None for any number."""
-    room = 0
-    for stream in streams:
-        free = stream.free(kind)
-        if free is None:
-            return None
-        room += free
-    return room
-
-
-def least_loaded(
-    streams: Iterable[WorkerStream],
-    kind: Kind,
-    name: str,
-    version: str | None,
-    avoiding: Sequence[WorkerStream] = (),
-) -> WorkerStream | None:
-    """Return the least loaded worker that has room and wants the item.
-
-    One of those to be avoided is returned only when there is no other: the first of them.
-    """
-    best: WorkerStream | None = None
-    best_rank = (0, 0)
-    for stream in streams:
-        if stream.free(kind) == 0 or not stream.wants(kind, name, version):
-            continue
-        rank = (avoiding.index(stream) + 1 if stream in avoiding else 0, stream.held[kind])
-        if best is None or rank < best_rank:
-            best, best_rank = stream, rank
-    return best
 
 
 def _versions(

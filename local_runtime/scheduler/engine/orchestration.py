@@ -186,6 +186,8 @@ def _terminate(
     decision.terminations.append(Termination(ended.instanceId, reason, ended.recurse))
 
 
+_GENERATION = ":"  # before what is new in the execution id of a later generation
+
 _RECORDERS: dict[str, Callable[[Generation, pb.OrchestratorAction, int, Decision], None]] = {
     "scheduleTask": _schedule_task,
     "createTimer": _create_timer,
@@ -204,7 +206,8 @@ def _end(
         started = pb.ExecutionStartedEvent()
         started.CopyFrom(generation.started)
         started.ClearField("scheduledStartTimestamp")
-        started.orchestrationInstance.executionId.value = new_id()
+        first = first_execution(generation.execution_id)
+        started.orchestrationInstance.executionId.value = f"{first}{_GENERATION}{new_id()}"
         if action.HasField("result"):
             started.input.value = action.result.value
         if action.HasField("newVersion"):
@@ -227,6 +230,15 @@ def _end(
             errorType="OrchestrationFailed", errorMessage=details or "The orchestration failed."
         )
     return Outcome(status, result, failure)
+
+
+def first_execution(execution_id: str) -> str:
+    """Return the execution id that an instance was started with.
+
+    Those of later generations begin with it, so that a start which is repeated is known for what
+    it is, however often the instance has continued as new meanwhile.
+    """
+    return execution_id.partition(_GENERATION)[0]
 
 
 def _reference(generation: Generation) -> pb.OrchestrationInstance:

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 
 from local_runtime.clock import Clock
 from local_runtime.scheduler.engine.events import micros
+from local_runtime.scheduler.engine.limits import shown
 from local_runtime.scheduler.storage import vacuum
-from local_runtime.scheduler.storage.purge import purge_expired
+from local_runtime.scheduler.storage.purge import PurgedGroup, purge_expired
+from local_runtime.scheduler.storage.transaction import Transaction
 from local_runtime.scheduler.storage.writer import StorageUnavailable, Writer
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -27,23 +30,14 @@ class Housekeeping:
         self._clock = clock
         self._retention = retention
         self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, and go on until `close`."""
-        self._task = asyncio.create_task(self._run(), name="housekeeping")
+        self._named: set[str] = set()
 
     def tidy(self) -> None:
         """Much may have been deleted: look after the file soon."""
         self._wanted.set()
 
-    async def close(self) -> None:
-        """Stop, between two transactions."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Tidy up until cancelled; it may be called again when it has failed."""
         while True:
             self._wanted.clear()
             try:
@@ -58,11 +52,13 @@ class Housekeeping:
         if self._retention is None:
             return
         before = micros(self._clock.now() - self._retention)
-        total = 0
+        total = left = 0
         while True:
-            deleted = await self._writer.submit(lambda tx: purge_expired(tx, before, _GROUP))
-            total += deleted
-            if deleted < _GROUP:
+            group = await self._writer.submit(partial(self._purge_group, before, left))
+            total += group.deleted
+            left += len(group.failed)
+            self._name(group)
+            if not group.is_full:
                 break
         if total:
             logger.info(
@@ -71,6 +67,23 @@ class Housekeeping:
                 total,
                 self._retention / timedelta(days=1),
             )
+
+    @staticmethod
+    def _purge_group(before: int, left: int, tx: Transaction) -> PurgedGroup:
+        return purge_expired(tx, before, _GROUP, left)
+
+    def _name(self, group: PurgedGroup) -> None:
+        """Say, once, which instances stay because they cannot be deleted."""
+        for instance_id, why in group.failed.items():
+            if instance_id not in self._named:
+                self._named.add(instance_id)
+                logger.error(
+                    "task hub %s: the instance %s ended long ago and cannot be deleted (%s): it "
+                    "stays, and all others are deleted",
+                    self._hub_name,
+                    shown(instance_id),
+                    why,
+                )
 
     async def _shrink(self) -> None:
         if not await self._writer.submit(lambda tx: vacuum.has_surplus(tx.connection)):

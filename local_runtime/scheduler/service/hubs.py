@@ -3,16 +3,18 @@
 import asyncio
 import logging
 import re
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from local_runtime import faults
+from local_runtime import descriptors, faults
 from local_runtime.clock import Clock
-from local_runtime.errors import StartupError
+from local_runtime.errors import CannotGoOn, StartupError
+from local_runtime.scheduler.service.folder import LOGS, SUFFIX, DataFolder, lost
 from local_runtime.scheduler.service.hub import Hub
-from local_runtime.scheduler.storage.database import Durability
+from local_runtime.scheduler.storage.database import UNFINISHED, Durability
+from local_runtime.scheduler.storage.files import ASIDE, LOG
+from local_runtime.scheduler.storage.writer import StorageUnavailable
 
 logger = logging.getLogger("local_runtime.scheduler")
 
@@ -20,8 +22,9 @@ DEFAULT_HUB = "default"
 
 # A hub's name becomes part of a file name: nothing else is let through.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_SUFFIX = ".taskhub.db"
-_LOGS = ("-wal", "-shm")
+_LOOK_SECONDS = 0.2  # between two looks whether the files are still there
+
+_TELL_SECONDS = 0.5  # in which every call is refused, before the scheduler ends
 
 
 class InvalidHubName(Exception):
@@ -33,19 +36,19 @@ class Hubs:
 
     def __init__(
         self,
-        folder: Path,
+        folder: DataFolder,
         clock: Clock,
         durability: Durability,
-        lock: FileLock,
         retention: timedelta | None = None,
     ) -> None:
-        self._folder = folder
+        self._taken = folder
+        self._folder = folder.path
         self._retention = retention
         self._clock = clock
         self._durability: Durability = durability
-        self._lock = lock
         self._hubs: dict[str, Hub] = {}
         self._deletions: dict[str, asyncio.Task[None]] = {}
+        self._lost = ""
 
     @classmethod
     def open(
@@ -54,29 +57,60 @@ class Hubs:
         clock: Clock,
         durability: Durability,
         retention: timedelta | None = None,
+        *,
+        expected: bool = False,
     ) -> "Hubs":
         """Take the data folder, and open every task hub that is in it.
 
         Instances that ended longer than `retention` ago are deleted, now and from then on.
+        A folder that is `expected` to be there is not made anew.
 
         Opening all of them lets timers go on that are due, whether or not a client comes.
 
         Raises:
             StartupError: the folder cannot be used, or another runtime uses it.
+            CannotGoOn: it was expected, and is not there any more.
         """
-        lock = _take(folder)
-        hubs = cls(folder, clock, durability, lock, retention)
+        taken = DataFolder.take(folder, expected=expected)
+        hubs = cls(taken, clock, durability, retention)
         try:
             for name in hubs.names():
                 hubs.get(name)
         except BaseException:
-            lock.release()
+            taken.release()
             raise
         return hubs
 
+    async def watch(self) -> None:
+        """Look after the folder and the files in it, until one is gone or not ours any more.
+
+        Raises:
+            CannotGoOn: one is. From now on every call is refused, and nothing is handed out.
+        """
+        while True:
+            reason = self._fault()
+            if reason is not None:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._lost = lost(reason, self._folder)
+        logger.error("%s", self._lost)
+        for hub in self._hubs.values():
+            hub.lose(self._lost)
+        # Who waited asks again now: they are told why, and not merely cut off.
+        await asyncio.sleep(_TELL_SECONDS)
+        raise CannotGoOn(self._lost)
+
+    def _fault(self) -> str | None:
+        reason = self._taken.fault()
+        for hub in self._hubs.values():
+            displaced = hub.writer.look()
+            if displaced is not None and reason is None:
+                reason = displaced.reason
+        return reason
+
     def names(self) -> list[str]:
         """Return the names of the hubs that exist, sorted."""
-        found = {path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")}
+        found = {path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}")}
         return sorted(found | set(self._hubs))
 
     def opened(self) -> list[Hub]:
@@ -93,13 +127,27 @@ class Hubs:
         key = _key(name)
         hub = self._hubs.get(key)
         if hub is None:
-            path = self._folder / f"{_checked(key)}{_SUFFIX}"
-            hub = Hub.open(key, path, self._clock, self._durability, retention=self._retention)
-            self._hubs[key] = hub
+            path = self._folder / f"{_checked(key)}{SUFFIX}"
+            self._check(path)
+            hub = self._hubs[key] = self._open(key, path)
         return hub
+
+    def _open(self, key: str, path: Path) -> Hub:
+        try:
+            return Hub.open(key, path, self._clock, self._durability, retention=self._retention)
+        except (StartupError, sqlite3.Error, OSError) as error:
+            # SQLite does not tell why a file cannot be opened.
+            if not descriptors.are_used_up():
+                raise
+            raise StartupError(
+                f"the task hub {key} cannot be opened: the scheduler has no open files left. "
+                f"{descriptors.HOW_TO_RAISE}"
+            ) from error
 
     async def use(self, name: str) -> Hub:
         """Return a hub as `get` does; if it is being deleted, the one that comes after."""
+        if self._lost:
+            raise StorageUnavailable(self._lost)
         while self._deletions and (deletion := self._deletions.get(_key(name))) is not None:
             await asyncio.wait([deletion])
         return self.get(name)
@@ -124,9 +172,9 @@ class Hubs:
         try:
             if hub is not None:
                 await hub.close()
-            for suffix in ("", *_LOGS):
+            for suffix in ("", *LOGS, LOG + ASIDE, *UNFINISHED):
                 faults.reach("hub.delete")
-                (self._folder / f"{key}{_SUFFIX}{suffix}").unlink(missing_ok=True)
+                (self._folder / f"{key}{SUFFIX}{suffix}").unlink(missing_ok=True)
             logger.info("task hub %s: deleted", key)
         except OSError as error:
             raise StartupError(
@@ -142,7 +190,21 @@ class Hubs:
         """Close every hub and give the folder back."""
         await asyncio.gather(*self._deletions.values(), return_exceptions=True)
         await asyncio.gather(*(hub.close() for hub in self._hubs.values()))
-        self._lock.release()
+        self._taken.release()
+
+    def _check(self, path: Path) -> None:
+        """Refuse to open a hub where it would be lost, or would take what is not its own."""
+        reason = self._taken.fault()
+        if reason is not None:
+            raise StartupError(lost(reason, self._folder))
+        left = path.with_name(path.name + LOG + ASIDE)
+        if left.exists():
+            raise StartupError(
+                f"{path} was replaced or written by another program while a scheduler used it. "
+                f"What the scheduler had not moved into it is in {left}. If a copy was put in its "
+                f"place on purpose, delete {left.name}; if not, and it is the same file, rename "
+                f"{left.name} to {path.name}{LOG}. Then start again."
+            )
 
 
 def _key(name: str) -> str:
@@ -156,35 +218,3 @@ def _checked(key: str) -> str:
             "and begins with a letter or a digit"
         )
     return key
-
-
-def _clear_up(folder: Path) -> None:
-    """Delete what a kill in the midst of a hub's deletion has left: logs without their file."""
-    for suffix in _LOGS:
-        for log in folder.glob(f"*{_SUFFIX}{suffix}"):
-            if not log.with_name(log.name.removesuffix(suffix)).exists():
-                log.unlink()
-
-
-def _take(folder: Path) -> FileLock:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # The operating system gives this lock back when the process dies, however it dies.
-        lock = FileLock(folder / "scheduler.lock")
-        lock.acquire(timeout=0)
-        # Histories hold prompts and replies: they must not end up in the app's repository.
-        ignore = folder / ".gitignore"
-        if not ignore.exists() or not ignore.stat().st_size:  # empty: a kill came between
-            ignore.write_text("*\n")
-        _clear_up(folder)
-    except Timeout:
-        raise StartupError(
-            f"the data folder {folder} is in use by another runtime. "
-            "Stop that one first, or give this one a folder of its own with --data."
-        ) from None
-    except OSError as error:
-        raise StartupError(
-            f"the data folder {folder} cannot be used: {error.strerror or error}. "
-            "Check its permissions, or give another one with --data."
-        ) from error
-    return lock

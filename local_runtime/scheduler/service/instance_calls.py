@@ -13,6 +13,7 @@ from local_runtime.scheduler.storage import controls, instances, queries
 from local_runtime.scheduler.storage import restart as restarting
 from local_runtime.scheduler.storage import rewind as rewinding
 from local_runtime.scheduler.storage.controls import InstanceNotFound
+from local_runtime.scheduler.storage.writer import StorageUnavailable
 
 
 async def start(hub: Hub, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
@@ -147,6 +148,8 @@ async def _wait(
 ) -> pb.GetInstanceResponse:
     async with hub.waiters.watch(request.instanceId) as changed:
         while True:
+            if hub.lost:
+                raise StorageUnavailable(hub.lost)
             if hub.closed:
                 return pb.GetInstanceResponse(exists=False)  # deleted, with all its instances
             changed.clear()

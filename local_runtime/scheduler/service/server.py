@@ -21,11 +21,23 @@ logger = logging.getLogger("local_runtime.scheduler")
 type Ready = Callable[[Mapping[str, object]], None]
 
 _SERVICE = "TaskHubSidecarService"
+KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 3000, 5000
+_MOST_PENDING = 100_000  # calls that have come and not been looked at: some hundred bytes each
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # A second server on the port must fail, not share it.
     ("grpc.so_reuseport", 0),
+    # A client whose process hangs does not answer pings: its connection, and with it its leases,
+    # ends within the sum of the two times. The second timeout holds where data is on its way.
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.max_pings_without_data", 0),
+    # By default gRPC refuses calls at random where more than 1000 have come at once. The limit on
+    # what is accepted stands where it can be explained: at the webhook.
+    ("grpc.server.max_pending_requests", _MOST_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
     # Workers ping on idle streams; by default a server hangs up on those that do so often.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),

@@ -16,11 +16,6 @@ class Timers:
         self._clock = clock
         self._next_due = next_due
         self._earlier = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to wait."""
-        self._task = asyncio.create_task(self._run(), name="timers")
 
     def added(self, due_at: int) -> None:
         """A delayed message was stored."""
@@ -28,26 +23,27 @@ class Timers:
             self._next_due = due_at
             self._earlier.set()
 
-    async def close(self) -> None:
-        """Stop waiting."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Deliver what is due until cancelled; it may be called again when it has failed."""
         while True:
             self._earlier.clear()
             if not await self._is_due():
                 continue
-            # Anything added from here on counts anew: the step below reads what it finds.
-            self._next_due = None
-            try:
-                following = await self._writer.submit(messages.deliver_due)
-            except StorageUnavailable:
-                await self._writer.when_available()
-                following = micros(self._clock.now())
+            following = await self._deliver()
             if following is not None:
                 self.added(following)
+
+    async def _deliver(self) -> int | None:
+        # Anything added from here on counts anew: the step below reads what it finds.
+        self._next_due = None
+        try:
+            return await self._writer.submit(messages.deliver_due)
+        except StorageUnavailable:
+            await self._writer.when_available()
+            return micros(self._clock.now())
+        except BaseException:
+            self._next_due = 0  # whatever is due has not been delivered, and is looked for again
+            raise
 
     async def _is_due(self) -> bool:
         """Wait for the next due time; False when an earlier one came meanwhile."""

@@ -1,12 +1,17 @@
 """RPCs of workers: the stream of work items, completions, and work that is given back."""
 
+import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime import faults
+from local_runtime.scheduler.client import MAX_BYTES_KEY
+from local_runtime.scheduler.dispatch.late_results import LateResult
 from local_runtime.scheduler.dispatch.leases import Lease
 from local_runtime.scheduler.dispatch.streams import Kind, WorkerStream
 from local_runtime.scheduler.engine.decision import InvalidResponse
@@ -17,12 +22,14 @@ from local_runtime.scheduler.storage import activities, entities, turns
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.entities import Batch
 from local_runtime.scheduler.storage.turns import Turn
+from local_runtime.scheduler.storage.writer import Step, StorageUnavailable
 from local_runtime.scheduler.transport.rpc_server import Call
 
 logger = logging.getLogger("local_runtime.scheduler")
 
 # Clients take a silent stream for a dead one after 15 s at the earliest.
-PING_SECONDS = 5.0
+PING_SECONDS = 5
+LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
 _PING = pb.WorkItem(healthPing=pb.HealthPing()).SerializeToString()
 
 
@@ -34,17 +41,43 @@ async def hello(hub: Hub, request: Empty) -> Empty:
 
 async def get_work_items(hub: Hub, request: pb.GetWorkItemsRequest, call: Call) -> None:
     """GetWorkItems: send work items to one worker until its stream breaks or the hub is gone."""
-    stream = WorkerStream(request, lambda item: call.send(item, _item_sent))
+    metadata = dict(call.metadata)
+    stream = WorkerStream(
+        request,
+        lambda item: call.send(item, _item_sent),
+        name=_name(metadata),
+        takes_bytes=_number(metadata.get(MAX_BYTES_KEY)),
+        connected_at=hub.now(),
+    )
     call.send(_PING)  # tells a waiting worker at once that it is connected
     hub.dispatcher.connect(stream)
-    logger.info("task hub %s: a worker connected", hub.name)
+    logger.info(
+        "task hub %s: worker %d connected (%s)", hub.name, stream.number, shown(stream.name)
+    )
     try:
-        while not await stream.ends_within(PING_SECONDS):
-            call.send(_PING)
+        for second in itertools.count(1):
+            if await stream.ends_within(LOOK_SECONDS):
+                break
+            hub.dispatcher.look_at(stream)
+            if second % PING_SECONDS == 0:
+                call.send(_PING)
         call.end()  # what is still queued for a worker that does not read must not hold it up
     finally:
         hub.dispatcher.disconnect(stream)
-        logger.info("task hub %s: a worker's stream ended", hub.name)
+        logger.info("task hub %s: the stream of worker %d ended", hub.name, stream.number)
+
+
+def _name(metadata: Mapping[str, str | bytes]) -> str:
+    """Return what a worker says of itself: its own id, or else what program it is."""
+    found = metadata.get("workerid") or metadata.get("x-user-agent") or ""
+    return found if isinstance(found, str) else found.decode("latin-1")
+
+
+def _number(text: str | bytes | None) -> int | None:
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        return None
 
 
 def _item_sent() -> None:
@@ -64,9 +97,7 @@ async def complete_turn(hub: Hub, response: pb.OrchestratorResponse) -> pb.Compl
     if lease is None or not isinstance(lease.work, Turn):
         return _stale("the turn", response.instanceId)
     turn = lease.work
-    return await _complete(
-        hub, lease, lambda: hub.writer.submit(lambda tx: turns.commit(tx, turn, response))
-    )
+    return await _complete(hub, lease, lambda tx: turns.commit(tx, turn, response))
 
 
 def _send_whole(hub: Hub, token: str) -> pb.CompleteTaskResponse:
@@ -95,13 +126,27 @@ def _collect(hub: Hub, part: pb.OrchestratorResponse) -> pb.OrchestratorResponse
 
 
 async def complete_activity(hub: Hub, response: pb.ActivityResponse) -> pb.CompleteTaskResponse:
-    """CompleteActivityTask: record an activity's result."""
+    """CompleteActivityTask: record an activity's result.
+
+    It counts as long as the activity has none, also after a restart of the scheduler.
+    """
     lease = hub.dispatcher.take(response.completionToken, Kind.ACTIVITY)
-    if lease is None or not isinstance(lease.work, ReadyTask):
+    if lease is not None and isinstance(lease.work, ReadyTask):
+        task = lease.work
+        return await _complete(hub, lease, lambda tx: activities.complete(tx, task, response))
+    late = hub.dispatcher.late.take(response.completionToken)
+    if late is None:
         return _stale(f"activity task {response.taskId}", response.instanceId)
-    task = lease.work
-    return await _complete(
-        hub, lease, lambda: hub.writer.submit(lambda tx: activities.complete(tx, task, response))
+    if hub.writer.lacks_room(response.ByteSize()):
+        # Not tried once more each time that a worker repeats it: small writes go on meanwhile.
+        hub.dispatcher.late.refused(late)
+        raise StorageUnavailable("the disk has no room for the result, and was not tried again")
+    faults.reach("completion.late")
+    return await _committed(
+        hub,
+        late.task.instance_id,
+        lambda tx: activities.complete(tx, late.task, response),
+        partial(_settle_late, hub, late),
     )
 
 
@@ -117,28 +162,60 @@ async def complete_batch(hub: Hub, result: pb.EntityBatchResult) -> pb.CompleteT
     if lease is None or not isinstance(lease.work, Batch):
         return _stale("a batch of entity operations", "?")
     batch = lease.work
-    return await _complete(
-        hub, lease, lambda: hub.writer.submit(lambda tx: entities.commit(tx, batch, result))
-    )
+    return await _complete(hub, lease, lambda tx: entities.commit(tx, batch, result))
 
 
-async def _complete(
-    hub: Hub, lease: Lease, commit: Callable[[], Awaitable[bool]]
-) -> pb.CompleteTaskResponse:
+async def _complete(hub: Hub, lease: Lease, step: Step[bool]) -> pb.CompleteTaskResponse:
     faults.reach("completion.received")
-    try:
-        applied = await commit()
-    except BaseException:
-        # What was not recorded has not happened: the work is handed out again.
-        hub.dispatcher.abandon(lease)
-        raise
-    hub.dispatcher.release(lease)
-    if not applied:
+    return await _committed(hub, lease.target_id, step, partial(_settle, hub, lease))
+
+
+async def _committed(
+    hub: Hub, target_id: str, step: Step[bool], settle: Callable[[asyncio.Future[bool]], None]
+) -> pb.CompleteTaskResponse:
+    """Commit a result; `settle` learns what came of it, whether or not the caller still waits.
+
+    What was recorded has happened, also when the worker died or hung up before it was told.
+    """
+    recording = hub.writer.submit(step)
+    recording.add_done_callback(settle)
+    if not await asyncio.shield(recording):
         logger.info(
-            "%s: a result came too late (its instance has moved on); it was dropped",
-            lease.target_id,
+            "%s: a result came too late (its instance has moved on); it was dropped", target_id
         )
     return pb.CompleteTaskResponse()
+
+
+def _settle(hub: Hub, lease: Lease, recording: asyncio.Future[bool]) -> None:
+    error = recording.exception()
+    # What was not recorded has not happened. Only an answer that makes no sense is refused for
+    # good: one that the disk did not take may come again.
+    if error is None:
+        hub.dispatcher.release(lease)
+    elif isinstance(error, StorageUnavailable):
+        room = partial(hub.writer.when_room, error)
+        hub.dispatcher.abandon(lease, is_void=False, when=room)
+    else:
+        hub.dispatcher.abandon(lease)
+
+
+def _settle_late(hub: Hub, late: LateResult, recording: asyncio.Future[bool]) -> None:
+    error = recording.exception()
+    if error is None:
+        if recording.result():
+            logger.info(
+                "%s: the result of %s (task %d) came after its worker had been lost, and counts",
+                late.task.instance_id,
+                late.task.name,
+                late.task.task_id,
+            )
+        hub.dispatcher.late.recorded(late)
+    else:
+        back = partial(hub.dispatcher.late.refused, late)
+        is_disk = isinstance(error, StorageUnavailable)
+        if not (is_disk and late.was_queued and hub.writer.when_room(error, back)):
+            back()
+    hub.dispatcher.pump()
 
 
 def _stale(what: str, instance_id: str) -> pb.CompleteTaskResponse:

@@ -1,6 +1,5 @@
 """Activities that are waiting or running: their results enter through the inbox."""
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,8 @@ from local_runtime.scheduler.storage import checksums, messages
 from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, parsed
 from local_runtime.scheduler.storage.effects import ReadyTask
 from local_runtime.scheduler.storage.transaction import Transaction
+
+_COLUMNS = "task_key, instance_id, execution_id, task_id, request, checksum"
 
 
 def add(tx: Transaction, instance_id: str, execution_id: str, task: Task) -> None:
@@ -59,25 +60,40 @@ def complete(tx: Transaction, task: ReadyTask, response: pb.ActivityResponse) ->
     return messages.send(tx, Message(task.instance_id, event, execution_id=task.execution_id))
 
 
-def all_ready(connection: sqlite3.Connection) -> Iterator[ReadyTask]:
+def all_ready(
+    connection: sqlite3.Connection, damaged: list[DamagedRow] | None = None
+) -> Iterator[ReadyTask]:
     """Return every stored activity, in the order they were scheduled.
 
-    Nobody can run those that are damaged: they are left out.
+    Those that are damaged are added to `damaged`; nobody can run them.
     """
-    rows = connection.execute(
-        "SELECT task_key, instance_id, execution_id, task_id, request, checksum FROM tasks"
-        " ORDER BY task_key"
-    )
-    for *row, stored in rows:
-        with contextlib.suppress(DamagedRow):
-            yield _ready(row, stored)
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM tasks ORDER BY task_key"):
+        try:
+            yield _ready(row)
+        except DamagedRow as damage:
+            if damaged is not None:
+                damaged.append(damage)
 
 
-def _ready(row: list[Any], stored: int | None) -> ReadyTask:
-    key, instance_id, execution_id, task_id, data = row
-    what = checksums.check(stored, lambda: checksums.task(*row))
-    if what is not None or not is_whole(instance_id):
-        raise DamagedRow("tasks", key, instance_id, what or "its instance's id is no UTF-8")
+def find(connection: sqlite3.Connection, task_key: int) -> ReadyTask | None:
+    """Return a stored activity; None when it has its result, or nobody can use that any more."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM tasks WHERE task_key = ?", (task_key,)
+    ).fetchone()
+    try:
+        return None if row is None else _ready(row)
+    except DamagedRow:
+        return None
+
+
+def _ready(row: tuple[Any, ...]) -> ReadyTask:
+    *columns, stored = row
+    key, instance_id, execution_id, task_id, data = columns
+    what = checksums.check(stored, lambda: checksums.task(*columns))
+    if what is None and not (is_whole(instance_id) and is_whole(execution_id)):
+        what = "a text in it is no UTF-8"
+    if what is not None:
+        raise DamagedRow("tasks", key, instance_id, what)
     request = parsed(pb.ActivityRequest, data, "tasks", key, instance_id)
     version = request.version.value if request.HasField("version") else None
     return ReadyTask(key, instance_id, execution_id, task_id, request.name, version, data)

@@ -20,7 +20,12 @@ logger = logging.getLogger("local_runtime.scheduler")
 CHECKED_AT_START = 16 * 1024 * 1024
 """Up to what size a file's indexes are checked before it is used; those of others are later."""
 
+UNFINISHED = (".new", ".new-journal", ".new-wal", ".new-shm")
+"""End the names of a file that is not whole yet, and of what SQLite lays beside it."""
+
 _LOG_BYTES = 4_100_000  # what SQLite lets the log grow to before it begins it anew: 1000 pages
+
+_KEYS = 2**32  # rows that one process can write; there is room for 2**31 processes
 
 _INCREMENTAL = 2  # the mode of SQLite in which space is freed when asked for
 
@@ -60,9 +65,9 @@ def _create(path: Path) -> None:
 
     So a file that is empty, or not whole, is never one whose maker was killed.
     """
-    new = path.with_name(f"{path.name}.new")
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    for suffix in UNFINISHED:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    new = path.with_name(path.name + UNFINISHED[0])
     connection = sqlite3.connect(new, isolation_level=None)
     try:
         connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
@@ -122,6 +127,7 @@ def _prepare(
     connection.execute("PRAGMA cell_size_check = OFF")
     _migrate(connection)
     _check_schema(connection, path)
+    connection.execute("UPDATE counters SET value = value + ? WHERE name = 'next_key'", (_KEYS,))
     connection.execute("PRAGMA journal_mode = WAL")
     return damaged_indexes
 
@@ -215,6 +221,12 @@ def _lay_out_log(connection: sqlite3.Connection) -> None:
     faults.reach("log.half")
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
+
+def first_key(connection: sqlite3.Connection) -> int:
+    """Return the first of the row keys that are this process's own, and no earlier one's."""
+    (end,) = connection.execute("SELECT value FROM counters WHERE name = 'next_key'").fetchone()
+    return end - _KEYS
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

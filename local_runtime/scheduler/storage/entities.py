@@ -88,8 +88,11 @@ def _or_say_why_not[**P](
 
 
 @_or_say_why_not
-def load(tx: Transaction, entity_id: str) -> Batch | None:
-    """Settle locks at the head of an entity's inbox and put together its next batch."""
+def load(tx: Transaction, entity_id: str, room: int | None = None) -> Batch | None:
+    """Settle locks at the head of an entity's inbox and put together its next batch.
+
+    With `room`, it has no more bytes than that with the state, or else a single operation.
+    """
     entity = find(tx.connection, entity_id)
     plan = plan_entity(
         entity.lock,
@@ -105,7 +108,10 @@ def load(tx: Transaction, entity_id: str) -> Batch | None:
             messages.send(tx, message)
     if not plan.batch:
         return None
-    batch = _fitting(plan.batch)
+    most = _MAX_BATCH_BYTES
+    if room is not None:
+        most = min(most, room - len((entity.state or "").encode()))
+    batch = _fitting(plan.batch, most)
     request = pb.EntityRequest(
         instanceId=entity_id,
         entityState=events.text(entity.state),
@@ -115,12 +121,12 @@ def load(tx: Transaction, entity_id: str) -> Batch | None:
     return Batch(entity_id, name, batch, request.SerializeToString())
 
 
-def _fitting(batch: list[Queued]) -> list[Queued]:
+def _fitting(batch: list[Queued], most: int) -> list[Queued]:
     """Return the operations that one batch takes; the rest waits for the next one."""
     size = 0
     for index, queued in enumerate(batch):
         size += queued.event.ByteSize()
-        if size > _MAX_BATCH_BYTES and index > 0:
+        if size > most and index > 0:
             return batch[:index]
     return batch
 

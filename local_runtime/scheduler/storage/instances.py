@@ -11,7 +11,7 @@ from local_runtime import faults
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Generation, Message, Outcome, Start
 from local_runtime.scheduler.engine.limits import InvalidValue, check_instance_id
-from local_runtime.scheduler.engine.orchestration import report_to_parent
+from local_runtime.scheduler.engine.orchestration import first_execution, report_to_parent
 from local_runtime.scheduler.engine.status import TERMINAL, Status
 from local_runtime.scheduler.storage import checksums, history, locks, messages
 from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, parsed
@@ -162,6 +162,9 @@ def start(
 ) -> None:
     """Store a new instance and its first event.
 
+    A start that comes again, with its id and execution id, is the same start: nothing changes,
+    whatever has become of the instance.
+
     Raises:
         InstanceExists: one of this id is there, in a state not among `replaceable`.
         InvalidValue: the id cannot be an instance's.
@@ -169,6 +172,8 @@ def start(
     check_instance_id(start.instance_id)
     existing = find(tx.connection, start.instance_id)
     if existing is not None:
+        if execution_id and first_execution(existing.execution_id) == execution_id:
+            return
         _clear_away(tx, existing, replaceable)
     execution_id = execution_id or tx.new_id()
     started = _with_identity(start, execution_id)

@@ -1,6 +1,7 @@
 """The one door: every event for an instance or an entity enters through its inbox."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -8,9 +9,12 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from local_runtime import faults
 from local_runtime.scheduler.engine.decision import Message
 from local_runtime.scheduler.engine.entity import Queued
-from local_runtime.scheduler.storage import checksums
+from local_runtime.scheduler.storage import checksums, set_aside
 from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, parsed
+from local_runtime.scheduler.storage.set_aside import DelayedRow
 from local_runtime.scheduler.storage.transaction import Transaction
+
+_LATEST = 253_402_300_799_000_000  # the last second of the year 9999, in microseconds
 
 _FOR_ENTITIES = frozenset(
     {
@@ -29,9 +33,6 @@ _DUE = {
     "entityOperationCalled": "a call",
 }
 """What may be kept until it is due, in words for the log."""
-
-
-_NEVER = 2**62  # added to the time of a delayed message that is damaged
 
 
 def is_entity(target_id: str) -> bool:
@@ -158,57 +159,55 @@ def is_queued(connection: sqlite3.Connection, position: int) -> bool:
     return row.fetchone() is not None
 
 
-def all_targets(connection: sqlite3.Connection) -> list[str]:
-    """Return every target with something in its inbox, the longest waiting first."""
+def all_targets(
+    connection: sqlite3.Connection, damaged: list[DamagedRow] | None = None
+) -> list[str]:
+    """Return every target with something in its inbox, the longest waiting first.
+
+    Those whose id cannot be read are added to `damaged`, and are nobody's.
+    """
     rows = connection.execute(
-        "SELECT target_id FROM inbox GROUP BY target_id ORDER BY min(position)"
-    )
-    return [target_id for (target_id,) in rows if is_whole(target_id)]
+        "SELECT min(position), target_id FROM inbox GROUP BY target_id ORDER BY min(position)"
+    ).fetchall()
+    if damaged is not None:
+        damaged += [
+            DamagedRow("inbox", position, target_id, "its target is no UTF-8")
+            for position, target_id in rows
+            if not is_whole(target_id)
+        ]
+    return [target_id for _, target_id in rows if is_whole(target_id)]
 
 
 def deliver_due(tx: Transaction, limit: int = 500) -> int | None:
-    """Move what is due into the inboxes; return when the next one is due, or None."""
-    rows = tx.connection.execute(
-        "SELECT delayed_key, due_at, target_id, execution_id, event, checksum FROM delayed"
+    """Move what is due into the inboxes; return when the next one is due, or None.
+
+    A message that cannot be read is set aside; it holds up no other one.
+    """
+    rows: list[DelayedRow] = tx.connection.execute(
+        f"SELECT {set_aside.DELAYED_COLUMNS} FROM delayed"
         " WHERE due_at <= ? ORDER BY due_at, delayed_key LIMIT ?",
         (tx.now, limit),
     ).fetchall()
-    rows = [row for row in rows if not _is_set_aside(tx, row)]
-    tx.connection.executemany(
-        "DELETE FROM delayed WHERE delayed_key = ?", [row[:1] for row in rows]
-    )
-    if rows:
-        faults.reach("delayed.half")
-    for _, _, target_id, execution_id, data, _ in rows:
-        event = pb.HistoryEvent.FromString(data)
-        if send(tx, Message(target_id, event, execution_id=execution_id)):
-            tx.effects.note(
-                target_id, "%s is due", _DUE.get(event.WhichOneof("eventType") or "", "a message")
-            )
+    for row, error in tx.for_all(rows, lambda some: _deliver(tx, some)):
+        set_aside.set_delayed_aside(tx, row, error)
     return next_due(tx.connection)
 
 
-def _is_set_aside(tx: Transaction, row: tuple[Any, ...]) -> bool:
-    """Keep a delayed message that is damaged, and move its time to beyond all times."""
-    *columns, stored = row
-    key, _, target_id, _, event = columns
-    what = checksums.check(stored, lambda: checksums.delayed(*columns))
-    try:
-        if what is None:
-            parsed(pb.HistoryEvent, event, "delayed", key, target_id)
-            return False
-        raise DamagedRow("delayed", key, target_id, what)
-    except DamagedRow as damage:
-        tx.effects.damaged.append(damage)
-    tx.connection.execute(
-        "UPDATE delayed SET due_at = max(due_at, 0) + ? WHERE delayed_key = ?", (_NEVER, key)
+def _deliver(tx: Transaction, rows: Sequence[DelayedRow]) -> None:
+    tx.connection.executemany(
+        "DELETE FROM delayed WHERE delayed_key = ?", [row[:1] for row in rows]
     )
-    return True
+    faults.reach("delayed.half")
+    for row in rows:
+        message = set_aside.delayed_message(row)
+        if send(tx, message):
+            kind = message.event.WhichOneof("eventType") or ""
+            tx.effects.note(message.target_id, "%s is due", _DUE.get(kind, "a message"))
 
 
 def next_due(connection: sqlite3.Connection) -> int | None:
-    """Return when the next delayed message is due."""
+    """Return when the next delayed message is due, as a time that can be; or None."""
     (due_at,) = connection.execute(
-        "SELECT min(due_at) FROM delayed WHERE due_at < ?", (_NEVER,)
+        "SELECT min(due_at) FROM delayed WHERE due_at < ?", (set_aside.NEVER,)
     ).fetchone()
-    return due_at
+    return None if due_at is None else max(0, min(due_at, _LATEST))

@@ -1,8 +1,11 @@
 """Deletes finished instances for good."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from local_runtime.scheduler.engine.status import Status
 from local_runtime.scheduler.storage import entities, instances, messages
-from local_runtime.scheduler.storage.damage import DamagedRow, is_whole
+from local_runtime.scheduler.storage.damage import DamagedRow, is_whole, readable
 from local_runtime.scheduler.storage.transaction import Transaction
 
 
@@ -36,19 +39,44 @@ def _may_go(tx: Transaction, instance_id: str) -> bool:
     return instance is not None and instance.status.is_terminal
 
 
-def purge_expired(tx: Transaction, before: int, limit: int) -> int:
+@dataclass(frozen=True, slots=True)
+class PurgedGroup:
+    """What came of one group of instances that were to be deleted."""
+
+    deleted: int
+    failed: dict[str, str]
+    """Why some are still there, by instance id, as far as that can be read."""
+    is_full: bool
+    """Whether there may be more."""
+
+
+def purge_expired(tx: Transaction, before: int, limit: int, left: int = 0) -> PurgedGroup:
     """Delete instances that ended before a moment, the oldest first.
 
-    Returns:
-        How many were deleted: fewer than `limit` when no more are so old.
+    Args:
+        tx: the transaction.
+        before: the moment.
+        limit: how many at most.
+        left: how many of the oldest are passed over, because they could not be deleted before.
     """
-    rows = tx.connection.execute(
-        "SELECT instance_id FROM instances WHERE completed_at < ? ORDER BY completed_at LIMIT ?",
-        (before, limit),
+    rows: list[tuple[str]] = tx.connection.execute(
+        "SELECT instance_id FROM instances WHERE completed_at < ?"
+        " ORDER BY completed_at, instance_id LIMIT ? OFFSET ?",
+        (before, limit, left),
     ).fetchall()
+    failed = tx.for_all(rows, lambda some: _delete(tx, some))
+    return PurgedGroup(
+        len(rows) - len(failed),
+        {readable(row[0]): str(error) for row, error in failed},
+        len(rows) == limit,
+    )
+
+
+def _delete(tx: Transaction, rows: Sequence[tuple[str]]) -> None:
     for (instance_id,) in rows:
+        if not is_whole(instance_id):  # nothing can be looked for by an id that is no text
+            raise DamagedRow("instances", instance_id, instance_id, "its id is no UTF-8")
         instances.delete(tx, instance_id)
-    return len(rows)
 
 
 def purge_matching(

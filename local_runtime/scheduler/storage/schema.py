@@ -96,7 +96,12 @@ CREATE INDEX instances_by_completion ON instances (completed_at, instance_id)
     WHERE completed_at IS NOT NULL;
 """,
     3: """
--- Nothing: this number is kept for a table of counters.
+-- Keys of rows are never used twice, also over restarts: completion tokens hold them.
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO counters (name, value) SELECT 'next_key', 1 + max(
+    coalesce((SELECT max(position) FROM inbox), 0),
+    coalesce((SELECT max(task_key) FROM tasks), 0),
+    coalesce((SELECT max(delayed_key) FROM delayed), 0));
 """,
     # The files of older versions get theirs from what is in them, see database.
     4: f"""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, ContainerClient
 
 from local_runtime.functions_host.storage.accounts import StorageAccounts
@@ -43,6 +43,7 @@ class BlobScan:
         accounts: StorageAccounts,
         longest_pause: float,
     ) -> None:
+        self.name = f"container {pattern.container} for {function}"
         self._function = function
         self._pattern = pattern
         self._container = container
@@ -51,6 +52,8 @@ class BlobScan:
         self._accounts = accounts
         self._longest_pause = longest_pause
         self._seen: set[str] | None = None
+        # Handed over, but without a receipt yet, because the account did not take it.
+        self._sent: set[str] = set()
         self._account = Reachability(f"container {pattern.container!r}")
         self._stopping = False
 
@@ -89,20 +92,48 @@ class BlobScan:
                 key = self._receipts.key(self._pattern.container, name, etag)
                 there.add(key)
                 if key not in seen:
-                    found = True
-                    self._hand_over(key, name, etag, _kind(blob))
+                    found = self._try_hand_over(key, name, etag, _kind(blob)) or found
         except ResourceNotFoundError:
             return False  # there is no such container yet
         self._seen = there
         return found
 
+    def _try_hand_over(self, key: str, name: str, etag: str, blob_type: str) -> bool:
+        """Hand a blob over; whether that could be done, which for one blob may never be."""
+        try:
+            self._hand_over(key, name, etag, blob_type)
+        except Exception as error:
+            if _is_the_accounts(error):
+                raise
+            # Not tried at each look: if it is the receipt that fails, each would run the function.
+            logger.exception(
+                "function %s: blob %r in container %r could not be handed over. The others go on; "
+                "it is tried again when the host is started again",
+                self._function,
+                name,
+                self._pattern.container,
+            )
+            return False
+        return True
+
     def _hand_over(self, key: str, name: str, etag: str, blob_type: str) -> None:
         # In this order: killed between the two, the host hands the blob over once more; the other
         # way round it never would.
-        self._send(BlobTask(self._function, self._pattern.container, name, etag, blob_type))
+        if key not in self._sent:
+            self._send(BlobTask(self._function, self._pattern.container, name, etag, blob_type))
+            self._sent.add(key)
         self._receipts.add(key)
+        self._sent.discard(key)
         if self._seen is not None:
             self._seen.add(key)
+
+
+def _is_the_accounts(error: Exception) -> bool:
+    """Whether an error would meet every other blob, too."""
+    if not isinstance(error, HttpResponseError):
+        return isinstance(error, AzureError)
+    # The one request makes no sense to an account that answers: of a name that cannot be, say.
+    return error.status_code not in (400, 413, 414)
 
 
 def _kind(blob: BlobProperties) -> str:

@@ -1,7 +1,6 @@
 """Takes the messages of one queue, has each one worked on, and settles it by what came of that."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -14,10 +13,12 @@ from local_runtime.functions_host.triggers.reachability import (
     LONGEST_OUTAGE_PAUSE,
     Reachability,
 )
+from local_runtime.functions_host.triggers.storage_queue.held_message import HeldMessage
 from local_runtime.settings import QueueSettings
 
 HIDDEN_SECONDS = 600
 _GIVE_BACK_SECONDS = 2.0
+_MOST_DONE = 10_000
 
 logger = logging.getLogger("local_runtime.host")
 
@@ -58,6 +59,9 @@ class QueueListener:
         self._stopping = False
         self._account = Reachability(f"queue {queue.name!r}")
         self._missing = inner
+        # Messages that are done, and could not be deleted; the oldest first.
+        self._done: dict[str, None] = {}
+        self.name = f"queue {queue.name}"
 
     async def run(self) -> None:
         """Take and work on messages until cancelled."""
@@ -124,73 +128,74 @@ class QueueListener:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _process(self, message: QueueMessage) -> None:
-        tries = message.dequeue_count or 0
-        renewing = asyncio.create_task(self._keep_hidden(message))
+        held = HeldMessage(self._queue, message, self._hidden_seconds, self._account)
         try:
-            if tries > self._settings.max_dequeue_count:
-                # As after kills: nobody was left to say that the last try had failed.
-                await self._settle(lambda: self._bury(message))
-                return
+            await held.settle(await self._outcome(message))
+        except asyncio.CancelledError:
+            await asyncio.shield(held.give_back())
+            raise
+        finally:
+            held.let_go()
+
+    async def _outcome(self, message: QueueMessage) -> Callable[[], Awaitable[None]]:
+        """Work on a message; return what records how that ended."""
+        if str(message.id) in self._done:
+            return lambda: self._delete(message)
+        if (message.dequeue_count or 0) > self._settings.max_dequeue_count:
+            # As after kills: nobody was left to say that the last try had failed.
+            return self._buried(message)
+        try:
             succeeded = await self._work(message)
-            await self._settle(lambda: self._complete(message, succeeded))
         except Unreadable as problem:
             logger.error("queue %s: message %s %s", self._queue.name, message.id, problem)
-            await self._settle(lambda: self._bury(message))
-        except asyncio.CancelledError:
-            with contextlib.suppress(AzureError):
-                await asyncio.shield(self._queue.hide(message, 0))
-            raise
+            return self._buried(message)
         except Exception:
             # Not the app's fault, but counted as a try all the same: it may be the message's.
             logger.exception("queue %s: message %s failed", self._queue.name, message.id)
-            await self._settle(lambda: self._complete(message, False))
-        finally:
-            renewing.cancel()
-
-    async def _complete(self, message: QueueMessage, succeeded: bool) -> None:
+            succeeded = False
         if succeeded:
-            if not await self._queue.delete(message):
-                logger.warning(
-                    "queue %s: message %s was done, but another had taken it meanwhile",
-                    self._queue.name,
-                    message.id,
-                )
-        elif (message.dequeue_count or 0) >= self._settings.max_dequeue_count:
-            await self._bury(message)
-        elif self._poison is not None:
-            await self._queue.hide(message, int(self._settings.visibility_seconds))
-        # Without a poison queue it stays hidden: shown again at once, it would fail without end.
+            return lambda: self._delete(message)
+        if (message.dequeue_count or 0) >= self._settings.max_dequeue_count:
+            return self._buried(message)
+        return lambda: self._show_later(message)
 
-    async def _bury(self, message: QueueMessage) -> None:
-        if self._poison is None:
+    async def _show_later(self, message: QueueMessage) -> None:
+        # Without a poison queue it stays hidden: shown again at once, it would fail without end.
+        if self._poison is not None:
+            await self._queue.hide(message, int(self._settings.visibility_seconds))
+
+    async def _delete(self, message: QueueMessage) -> None:
+        if await self._queue.delete(message):
+            self._done.pop(str(message.id), None)
             return
         logger.warning(
-            "queue %s: message %s was tried %d time(s) and goes to queue %r",
+            "queue %s: message %s was done, but another had taken it meanwhile, or the account "
+            "did not say that it had been hidden anew; should it come again, it is only deleted",
             self._queue.name,
             message.id,
-            min(message.dequeue_count or 0, self._settings.max_dequeue_count),
-            self._poison.name,
         )
-        await self._poison.send(str(message.content))
-        await self._queue.delete(message)
+        self._done[str(message.id)] = None
+        if len(self._done) > _MOST_DONE:
+            del self._done[next(iter(self._done))]
 
-    async def _settle(self, record: Callable[[], Awaitable[None]]) -> None:
-        """Record what came of a message, and wait for the account if it is gone meanwhile."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await record()
+    def _buried(self, message: QueueMessage) -> Callable[[], Awaitable[None]]:
+        """Return what moves a message to the poison queue, and puts it there only once."""
+        sent = False
+
+        async def bury() -> None:
+            nonlocal sent
+            if self._poison is None:
                 return
-            except AzureError as error:
-                self._account.lost(error)
-            pause = min(pause * 2, LONGEST_OUTAGE_PAUSE)
-            await asyncio.sleep(pause)
+            if not sent:
+                logger.warning(
+                    "queue %s: message %s was tried %d time(s) and goes to queue %r",
+                    self._queue.name,
+                    message.id,
+                    min(message.dequeue_count or 0, self._settings.max_dequeue_count),
+                    self._poison.name,
+                )
+                await self._poison.send(str(message.content))
+            sent = True
+            await self._delete(message)
 
-    async def _keep_hidden(self, message: QueueMessage) -> None:
-        while True:
-            await asyncio.sleep(self._hidden_seconds / 2)
-            try:
-                if not await self._queue.hide(message, self._hidden_seconds):
-                    return
-            except AzureError as error:
-                self._account.lost(error)
+        return bury

@@ -49,17 +49,25 @@ class TimerListener:
     def __init__(
         self, timer: Timer, invoke: Invoke, clock: Clock, lock: FileLock, file: StatusFile
     ) -> None:
+        self.name = f"timer {timer.name}"
         self._timer = timer
         self._invoke = invoke
         self._clock = clock
         self._lock = lock
         self._file = file
         self._stopping = False
+        self._started = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def run(self) -> None:
         """Run the timer until cancelled, once no other process does."""
+        if not self._stopping:
+            await self._run_alone()
+        # Begun again, a run that took too long would be run once more before its process ends.
+        await asyncio.Event().wait()
+
+    async def _run_alone(self) -> None:
         async with self._alone():
             now = self._clock.now()
             monitored = self._timer.use_monitor and not self._timer.schedule.under_a_minute(now)
@@ -67,7 +75,8 @@ class TimerListener:
             if monitored and now > status.next:
                 logger.info("timer %s has missed a run; it runs now", self._timer.name)
                 status = await self._fire(status, monitored, now, past_due=True)
-            elif self._timer.run_on_startup:
+            elif self._timer.run_on_startup and not self._started:
+                self._started = True  # not again where this is called anew after a fault
                 status = await self._fire(status, monitored, now)
             due = status.next.astimezone(self._timer.schedule.zone)
             logger.info("timer %s runs next at %s", self._timer.name, due.isoformat(" "))

@@ -12,10 +12,14 @@ type Json = dict[str, Any]
 _JSON = "application/json"
 _COMMON = {
     400: Answer("The request makes no sense; `taskHub`, say.", (schemas.EXCEPTION, schemas.ERROR)),
-    500: Answer("The scheduler could not be asked.", (schemas.EXCEPTION,)),
+    500: Answer("A fault, or the scheduler could not be asked.", (schemas.EXCEPTION,)),
 }
-_NOT_RUNNING: Json = {"description": "The host is starting or stopping.", "content": {"*/*": {}}}
-
+_NOT_NOW: Json = {
+    "description": "Too much at once, the scheduler does not answer, or the host is starting or "
+    "stopping. The message says whether something may have been done.",
+    "headers": {"Retry-After": {"required": False, "schema": {"type": "integer"}}},
+    "content": {_JSON: {"schema": schemas.ERROR}, "*/*": {}},
+}
 
 _NO_KEY: Json = {"description": "The request has no valid key."}
 _OF_A_PAGE: Json = {
@@ -99,7 +103,7 @@ def _responses(operation: Operation) -> Json:
         own = answers.get(code)
         answers[code] = common if own is None else _either(own, common)
     found: Json = {str(code): _response(answer) for code, answer in sorted(answers.items())}
-    return {**found, "503": _NOT_RUNNING}
+    return {**found, "503": _NOT_NOW}
 
 
 def _either(own: Answer, common: Answer) -> Answer:

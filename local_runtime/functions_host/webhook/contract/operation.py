@@ -43,6 +43,8 @@ class Operation:
     answers: Mapping[int, Answer]
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
+    starts: bool = False
+    """Whether it starts an instance, and may wait for its end."""
 
     def match(self, verb: str, segments: list[str]) -> dict[str, str] | None:
         """Return the parameters in the path; None if this is not its route."""

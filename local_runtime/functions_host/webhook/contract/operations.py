@@ -62,6 +62,7 @@ def _start(path: str, *ids: p.Parameter) -> Operation:
         },
         (p.FUNCTION_NAME, *ids, p.VERSION, *_WAIT, *_TRACE),
         Body("The input; read as JSON whatever its type.", {"application/json": s.ANY}),
+        starts=True,
     )
 
 
@@ -163,6 +164,7 @@ _ON_ONE_INSTANCE = (
             500: _WAITED_FAILED,
         },
         (p.INSTANCE_ID, p.NEW_ID, *_WAIT),
+        starts=True,
     ),
     Operation(
         "POST",

@@ -17,7 +17,8 @@ async def restart(call: Call) -> Response:
     seconds = wait_seconds(call)
     instance_id, anew = call.path(INSTANCE_ID), call.query.flag(NEW_ID)
     try:
-        new_id = await call.instances.restart(instance_id, with_new_id=anew)
+        async with call.starts.turn():
+            new_id = await call.instances.restart(instance_id, with_new_id=anew)
     except grpc.aio.AioRpcError as problem:
         if problem.code() == grpc.StatusCode.NOT_FOUND:
             return exception(

@@ -23,6 +23,7 @@ from local_runtime.functions_host.webhook.contract.parameters import (
 from local_runtime.functions_host.webhook.replies import (
     bad_argument,
     bad_json,
+    busy,
     error,
     raw_reply,
     reply,
@@ -30,7 +31,7 @@ from local_runtime.functions_host.webhook.replies import (
 from local_runtime.functions_host.webhook.shapes import json_text
 from local_runtime.functions_host.webhook.shapes.payloads import RUNTIME_STATUS, status_payload
 from local_runtime.functions_host.webhook.shapes.stored_payloads import fill_in
-from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL
+from local_runtime.functions_host.webhook.task_hub.instances import TERMINAL, StartIsOpen
 from local_runtime.functions_host.webhook.trace_context import trace_context
 
 _LONGEST_ID = 256
@@ -45,11 +46,14 @@ async def start(call: Call) -> Response:
     seconds = wait_seconds(call)
     request = _request(call)
     try:
-        instance_id = await call.instances.start(request)
+        async with call.starts.turn():
+            instance_id = await call.instances.start(request)
     except grpc.aio.AioRpcError as problem:
         if problem.code() == grpc.StatusCode.ALREADY_EXISTS:
             return error(409, _already_exists(request.instanceId, problem))
         raise
+    except StartIsOpen as still_open:
+        return busy(_still_open(still_open))
     # The scheduler has put the start on disk by now: what is answered 202 is not lost.
     return await answer_started(call, instance_id, seconds)
 
@@ -85,6 +89,8 @@ def _request(call: Call) -> pb.CreateInstanceRequest:
     now.FromDatetime(context.clock.now())
     return pb.CreateInstanceRequest(
         instanceId=instance_id,
+        # With it a start that is repeated is the same start.
+        executionId=StringValue(value=context.new_id()),
         name=function.durable_name,
         input=None if text is None else StringValue(value=text),
         version=StringValue(value=version) if version else None,
@@ -118,6 +124,19 @@ def _check_id(instance_id: str) -> None:
 
 def _already_exists(instance_id: str, problem: grpc.aio.AioRpcError) -> str:
     return problem.details() or f"An instance with the ID '{instance_id}' already exists."
+
+
+def _still_open(problem: StartIsOpen) -> str:
+    logger.warning(
+        "%s: the scheduler did not say whether the instance has started (%s: %s)",
+        problem.instance_id,
+        problem.error.code().name,
+        problem.error.details(),
+    )
+    return (
+        f"The scheduler does not answer ({problem.error.code().name}). The instance "
+        f"'{problem.instance_id}' may have started: ask for its status before you start it again."
+    )
 
 
 def wait_seconds(call: Call) -> float | None:

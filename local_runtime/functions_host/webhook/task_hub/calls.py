@@ -19,6 +19,7 @@ class HubCalls:
     def __init__(self, scheduler: SchedulerClient, task_hub: str) -> None:
         self.task_hub = task_hub
         self._stub: ProtoTaskHubSidecarServiceStub = scheduler.stub
+        self._waits: ProtoTaskHubSidecarServiceStub = scheduler.waits
         self._metadata = tuple(
             (name, task_hub if name == "taskhub" else value) for name, value in scheduler.metadata
         )

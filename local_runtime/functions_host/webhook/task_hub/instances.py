@@ -1,5 +1,6 @@
 """The scheduler's instances as the webhook uses them: one typed method per call."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -7,8 +8,11 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.functions_host.webhook.task_hub.calls import PATIENCE, HubCalls, optional
+from local_runtime.scheduler.client import may_pass, pauses
 
 _LONGEST_WAIT = 24 * 3600.0
+# Longer than a scheduler takes to start again, and than most clients wait for an answer.
+START_SECONDS = 20.0
 
 TERMINAL = frozenset(
     {
@@ -20,13 +24,46 @@ TERMINAL = frozenset(
 )
 
 
+class StartIsOpen(Exception):
+    """It is open whether an instance has started: the scheduler did not say."""
+
+    def __init__(self, instance_id: str, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(instance_id)
+        self.instance_id = instance_id
+        self.error = error
+
+
 class Instances(HubCalls):
     """The orchestration instances of one task hub."""
 
     async def start(self, request: pb.CreateInstanceRequest) -> str:
-        """Start an instance and return its id."""
-        response: pb.CreateInstanceResponse = await self._call(self._stub.StartInstance, request)
-        return response.instanceId
+        """Start an instance and return its id.
+
+        The start is repeated as long as it is open whether it has happened: it carries its
+        execution id, by which the scheduler knows that it is the same one.
+
+        Raises:
+            StartIsOpen: It still was when the time was up.
+            AioRpcError: It was refused.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + START_SECONDS
+        waits = pauses()
+        while True:
+            patience = min(end - clock(), PATIENCE)
+            try:
+                response: pb.CreateInstanceResponse = await self._call(
+                    self._stub.StartInstance, request, patience=patience
+                )
+            except grpc.aio.AioRpcError as error:
+                if not may_pass(error):
+                    raise
+                pause = next(waits)
+                if clock() + pause >= end:
+                    raise StartIsOpen(request.instanceId, error) from error
+                await asyncio.sleep(pause)
+            else:
+                return response.instanceId
 
     async def get(self, instance_id: str) -> pb.OrchestrationState | None:
         """Return the state of an instance, or None if there is none of this id."""
@@ -43,21 +80,25 @@ class Instances(HubCalls):
     async def wait(self, instance_id: str, seconds: float) -> pb.OrchestrationState | None:
         """Return the final state of an instance, or None if it does not end within `seconds`.
 
-        None as well if the scheduler goes away meanwhile: the instance goes on when it is back.
+        A scheduler that goes away meanwhile is asked again when it is back.
+
+        Raises:
+            AioRpcError: Its state is too large for a message, or the scheduler cannot wait for it.
         """
         request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
-        try:
-            return _state(
-                await self._call(
-                    self._stub.WaitForInstanceCompletion,
-                    request,
-                    patience=min(seconds, _LONGEST_WAIT),
-                )
-            )
-        except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
-                return None
-            raise
+        clock = asyncio.get_running_loop().time
+        end = clock() + min(seconds, _LONGEST_WAIT)
+        for pause in pauses():
+            try:
+                call, left = self._waits.WaitForInstanceCompletion, max(end - clock(), 0)
+                return _state(await self._call(call, request, patience=left))
+            except grpc.aio.AioRpcError as error:
+                if not may_pass(error):
+                    raise
+            if clock() + pause >= end:
+                break
+            await asyncio.sleep(pause)
+        return None
 
     async def query(self, query: pb.InstanceQuery) -> pb.QueryInstancesResponse:
         """Return one page of the instances that match."""

@@ -1,0 +1,99 @@
+"""The app whose histories are recorded: the shipped flows, and one for each thing a call can do.
+
+A recorded history is replayed for ever. So a flow here is never changed: a new one gets a new name.
+"""
+
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask.task import RetryPolicy
+from pydantic import BaseModel, Field
+
+from agents import content, translation
+from durable_agents import Agent, AgentBlueprint, AgentFunctionApp, ChatClient, ModelRejected
+from orchestrations import content_pipeline
+from orchestrations import translation as translation_flow
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "pattern": "^[A-Z]"}, "people": {"type": "integer"}},
+    "required": ["name", "people"],
+}
+
+
+class City(BaseModel):
+    name: str
+    people: int = Field(ge=1)
+
+
+def create_app(
+    chat_client: ChatClient,
+    *,
+    city: type[BaseModel] = City,
+    retry: RetryPolicy | None = None,
+    **agent: Any,
+) -> AgentFunctionApp:
+    """Return the app; the other arguments are what a later version of its code has changed."""
+    agents = [Agent(name=name, **{"instructions": f"You are {name}.", **agent}) for name in NAMES]
+    app = AgentFunctionApp(
+        [*translation.AGENTS, *content.AGENTS, *agents], chat_client=chat_client, retry=retry
+    )
+    app.register_functions(translation_flow.flows)
+    app.register_functions(content_pipeline.flows)
+    app.register_functions(_flows(city))
+    return app
+
+
+NAMES = ("Ada", "Bob")
+
+
+def _flows(city: type[BaseModel]) -> AgentBlueprint:
+    flows = AgentBlueprint()
+
+    @flows.orchestration_trigger(context_name="context")
+    def structured(context: df.DurableOrchestrationContext) -> Any:
+        ada = flows.get_agent(context, "Ada")
+        response = yield ada.run(context.get_input(), response_format=city)
+        yield context.wait_for_external_event("go")
+        told = yield flows.get_agent(context, "Bob").run(f"Describe {response.value.name}.")
+        return [response.value.name, response.usage.total_tokens, told.text]
+
+    @flows.orchestration_trigger(context_name="context")
+    def by_schema(context: df.DurableOrchestrationContext) -> Any:
+        ada = flows.get_agent(context, "Ada")
+        response = yield ada.run(context.get_input(), response_format=SCHEMA)
+        return response.value
+
+    @flows.orchestration_trigger(context_name="context")
+    def retried(context: df.DurableOrchestrationContext) -> Any:
+        first = yield flows.get_agent(context, "Ada").run(context.get_input())
+        second = yield flows.get_agent(context, "Bob").run(first.text)
+        return second.text
+
+    @flows.orchestration_trigger(context_name="context")
+    def fallen_back(context: df.DurableOrchestrationContext) -> Any:
+        try:
+            answer = yield flows.get_agent(context, "Ada").run(context.get_input())
+        except ModelRejected as error:
+            answer = yield flows.get_agent(context, "Bob").run(f"{error.agent}: {error.cause}")
+        return answer.text
+
+    @flows.orchestration_trigger(context_name="context")
+    def never_fits(context: df.DurableOrchestrationContext) -> Any:
+        ada = flows.get_agent(context, "Ada")
+        response = yield ada.run(context.get_input(), response_format=city)
+        return response.value.name
+
+    @flows.orchestration_trigger(context_name="context")
+    def swapped(context: df.DurableOrchestrationContext) -> Any:
+        # Recorded when Bob was asked first: its history must not replay.
+        for name in ("Ada", "Bob"):
+            yield flows.get_agent(context, name).run(context.get_input())
+
+    @flows.orchestration_trigger(context_name="context")
+    def timed(context: df.DurableOrchestrationContext) -> Any:
+        answer = yield flows.get_agent(context, "Ada").run(context.get_input(), timeout=1)
+        yield context.wait_for_external_event("go")
+        return answer.text
+
+    return flows
