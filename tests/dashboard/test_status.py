@@ -112,7 +112,9 @@ def test_a_row_that_is_set_aside_is_a_problem(broken: str) -> None:
     status = httpx.get(f"{broken}/status").json()
     [row] = status["hubs"][0]["setAside"]
     assert (row["what"], row["targetId"]) == ("delayed message", MARKUP)
-    assert row["why"] == "its bytes are not an event"
+    assert row["why"] == "its checksum is wrong"
+    [trouble] = status["hubs"][0]["troubles"]
+    assert trouble["targetId"] == MARKUP
     assert status["state"] == "broken"
     # What cannot be read has not ended the task that came across it.
     assert {task["failures"] for task in status["hubs"][0]["backgroundTasks"]} == {0}
@@ -126,7 +128,7 @@ def test_the_page_shows_text_as_text_and_what_is_empty_as_such(broken: str) -> N
     assert "&lt;img src=x onerror=document.title=1&gt;" in text
     assert "<img" not in text
     assert "No worker is connected" in text
-    assert "None since the scheduler was started." in text
+    assert "its data in the table delayed is damaged" in text
 
 
 def test_the_page_of_a_hub_that_is_not_there_is_a_404(dashboard) -> None:

@@ -137,17 +137,15 @@ async def test_a_damaged_instance_can_be_ended_and_purged(
     assert await hub.status("bad") == "PENDING"
 
 
-async def test_damage_that_comes_while_it_runs_is_noticed_at_the_next_turn(
-    scheduler: Scheduler, filled: Hub, act: Actions
+async def test_damage_that_comes_while_it_runs_is_noticed_by_who_reads_it(
+    scheduler: Scheduler, filled: Hub
 ) -> None:
     damage(scheduler, DAMAGES["its history"])
-    worker = filled.worker()
-    await worker.connect()
-    await end_all(worker, act, {"first", "last"})
-    assert (await filled.wait("bad")).failureDetails.errorType == "DamagedData"
     with pytest.raises(grpc.RpcError) as raised:
         await filled.history("bad")
     assert raised.value.code() is grpc.StatusCode.DATA_LOSS
+    damage(scheduler, DAMAGES["its input"])
+    assert (await states(filled))["bad"].failureDetails.errorType == "DamagedData"
 
 
 async def test_ids_that_are_no_text_end_no_list_and_no_paging(

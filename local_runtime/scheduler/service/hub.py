@@ -29,7 +29,7 @@ from local_runtime.scheduler.storage.damage import DamagedRow, as_damage, is_dam
 from local_runtime.scheduler.storage.database import Durability, open_reader, open_writer
 from local_runtime.scheduler.storage.effects import Effects
 from local_runtime.scheduler.storage.reader import Reader
-from local_runtime.scheduler.storage.turns import Turn
+from local_runtime.scheduler.storage.turns import Turn, Verified
 from local_runtime.scheduler.storage.writer import Writer
 
 logger = logging.getLogger("local_runtime.scheduler")
@@ -65,6 +65,7 @@ class Hub:
         # For what is small and read often, on the event loop: a thread's hand-over costs more.
         # Lists and histories are read by `reader`.
         self.view = view
+        self._verified = Verified()
         self.closed = False
         self.lost = ""
         self._clock = clock
@@ -118,7 +119,7 @@ class Hub:
         if instance_id in self.damaged:
             return None
         try:
-            turn = turns.load(self.view, micros(self._clock.now()), instance_id)
+            turn = turns.load(self.view, micros(self._clock.now()), instance_id, self._verified)
         except (DamagedRow, DecodeError, UnicodeError, sqlite3.DatabaseError) as error:
             if not is_damage(error):
                 raise
@@ -171,14 +172,12 @@ class Hub:
 
     def _all_set_aside(self) -> list[set_aside.SetAside]:
         delayed = set_aside.delayed(self.view, _MOST_SET_ASIDE)
-        known = {(damage.table, damage.key) for damage, _ in delayed}
-        others = [
-            damage
-            for damage in self.damaged.rows()
-            if (damage.table, damage.key) not in known
-            and set_aside.is_still_there(self.view, damage)
+        known = {(damage.table, damage.key): damage for damage in self.damaged.rows()}
+        found = [
+            set_aside.listed(known.pop((damage.table, damage.key), damage), due_at)
+            for damage, due_at in delayed
         ]
-        found = [set_aside.listed(damage, due_at) for damage, due_at in delayed]
+        others = [one for one in known.values() if set_aside.is_still_there(self.view, one)]
         return found + [set_aside.listed(damage) for damage in others[:_MOST_SET_ASIDE]]
 
     def now(self) -> datetime:

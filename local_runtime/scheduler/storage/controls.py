@@ -1,5 +1,7 @@
 """What people do to a running instance: raise an event, suspend, resume, terminate."""
 
+from dataclasses import replace
+
 from local_runtime.scheduler.engine import events
 from local_runtime.scheduler.engine.decision import Outcome
 from local_runtime.scheduler.engine.status import Status
@@ -93,7 +95,7 @@ def terminate(tx: Transaction, instance_id: str, output: str | None, *, recurse:
         if instance.status.is_terminal:
             continue
         try:
-            _record_termination(tx, instance, output, recurse=recurse)
+            instance = _record_termination(tx, instance, output, recurse=recurse)
         except DamagedRow as damage:
             # What is damaged gets no further entry; the instance ends all the same.
             tx.effects.note(instance.instance_id, "%s", damage)
@@ -105,7 +107,7 @@ def terminate(tx: Transaction, instance_id: str, output: str | None, *, recurse:
 
 def _record_termination(
     tx: Transaction, instance: Instance, output: str | None, *, recurse: bool
-) -> None:
+) -> Instance:
     new = [events.orchestrator_started(tx.now)]
     if not instance.has_begun:
         new.append(events.execution_started(tx.now, instance.started))
@@ -128,3 +130,4 @@ def _record_termination(
         "UPDATE instances SET history_length = ? WHERE instance_id = ?",
         (length, instance.instance_id),
     )
+    return replace(instance, history_length=length)

@@ -64,7 +64,10 @@ def is_whole(text: str) -> bool:
 
 def original(text: str) -> bytes:
     """Return the bytes of a text as they are stored."""
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # of one that was read, and is no UTF-8
+        return text.encode("utf-8", "surrogateescape")
 
 
 def parsed[M: Message](kind: type[M], data: bytes, table: str, key: object, owner: str) -> M:

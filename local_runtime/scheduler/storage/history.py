@@ -51,12 +51,25 @@ def reopen(tx: Transaction, instance_id: str, length: int) -> int:
     return length - 1
 
 
-def read(connection: sqlite3.Connection, instance_id: str, length: int | None = None) -> bytes:
+def read(
+    connection: sqlite3.Connection,
+    instance_id: str,
+    length: int | None = None,
+    *,
+    is_sound: bool = False,
+) -> bytes:
     """Return a whole history as the bytes of an OrchestratorRequest's pastEvents.
+
+    One that is known to be sound is not verified.
 
     Raises:
         DamagedRow: a turn is not what was written, or some of its `length` events are missing.
     """
+    if is_sound:
+        rows = connection.execute(
+            "SELECT events FROM history WHERE instance_id = ? ORDER BY first_event", (instance_id,)
+        )
+        return b"".join([events for (events,) in rows])
     return b"".join([row[2] for row in _rows(connection, instance_id, length)])
 
 

@@ -256,21 +256,34 @@ def _with_identity(start: Start, execution_id: str) -> pb.ExecutionStartedEvent:
 
 
 def end(tx: Transaction, instance: Instance, outcome: Outcome) -> None:
-    """Store how an instance ended: nothing of it stays queued, and its parent is told."""
+    """Store how an instance, as it is stored, ended: nothing stays queued, its parent is told."""
+    status = outcome.status.value
+    failure = outcome.failure.SerializeToString() if outcome.failure is not None else None
     tx.connection.execute(
         "UPDATE instances SET status = ?, suspended = 0, output = ?, output_checksum = ?,"
-        " failure = ?, updated_at = ?, completed_at = ? WHERE instance_id = ?",
+        " failure = ?, updated_at = ?, completed_at = ?, progress_checksum = ?"
+        " WHERE instance_id = ?",
         (
-            outcome.status.value,
+            status,
             outcome.output,
             checksums.payload(instance.instance_id, outcome.output),
-            outcome.failure.SerializeToString() if outcome.failure is not None else None,
+            failure,
             tx.now,
             tx.now,
+            checksums.progress(
+                instance.instance_id,
+                status,
+                0,
+                instance.history_length,
+                tx.now,
+                tx.now,
+                instance.custom_status,
+                instance.trace,
+                failure,
+            ),
             instance.instance_id,
         ),
     )
-    seal(tx, instance.instance_id)
     drop_outstanding(tx, instance.instance_id)
     faults.reach("end.half")
     locks.release_all(tx, instance.instance_id)

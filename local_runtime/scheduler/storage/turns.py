@@ -1,7 +1,7 @@
 """One turn of an orchestrator: what a worker is given, and what its answer changes."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -35,6 +35,27 @@ from local_runtime.scheduler.storage.transaction import Transaction
 _MAX_NEW_BYTES = 2 * 1024 * 1024
 
 
+class Verified:
+    """Instances of which all that was on disk has been verified since this process opened the hub.
+
+    What else there is of them it has written itself: to verify that at each turn would cost more
+    than all that is stored by it.
+    """
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._ids: set[str] = set()
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._ids
+
+    def add(self, instance_id: str) -> None:
+        """Remember an instance; when they are too many, all are forgotten, and verified again."""
+        if len(self._ids) >= self._most:
+            self._ids.clear()
+        self._ids.add(instance_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Leased work: the events a worker has been given, and where they stand in the inbox."""
@@ -54,15 +75,22 @@ class Turn:
         return self.head + flag + wire.frames(wire.NEW_EVENTS, self.delivered)
 
 
-def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | None:
+def load(
+    connection: sqlite3.Connection, now: int, instance_id: str, verified: Verified | None = None
+) -> Turn | None:
     """Put together the next turn of an instance, or None when there is nothing for it to do.
 
     Only reads, and only what is committed: it changes nothing, so it waits for no transaction.
+
+    Raises:
+        DamagedRow: something of it is not what was written.
     """
-    instance = instances.find(connection, instance_id)
+    is_sound = verified is not None and instance_id in verified
+    find = instances.find_again if is_sound else instances.find
+    instance = find(connection, instance_id)
     if instance is None or instance.status.is_terminal:
         return None
-    queue = messages.queue(connection, instance_id)
+    queue = messages.queue(connection, instance_id, is_sound=is_sound)
     if not instance.has_begun:
         queue = _beginning(instance, queue)
     if not queue:
@@ -91,9 +119,11 @@ def load(connection: sqlite3.Connection, now: int, instance_id: str) -> Turn | N
     beginning = head.SerializeToString()
     request = (
         beginning
-        + history.read(connection, instance_id, instance.history_length)
+        + history.read(connection, instance_id, instance.history_length, is_sound=is_sound)
         + wire.frames(wire.NEW_EVENTS, delivered)
     )
+    if verified is not None and not is_sound:
+        verified.add(instance_id)
     started = instance.started
     return Turn(
         instance_id,
@@ -189,7 +219,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         if _asks_for_rewind(turn):
             length = history.reopen(tx, turn.instance_id, length)  # answered by something else
         length = history.append(tx, turn.instance_id, length, turn.delivered[:processed] + recorded)
-        _save_progress(tx, instance, length, response)
+        instance = _save_progress(tx, instance, length, response)
     faults.reach("turn.half")
     _carry_out(tx, instance, decision)
     _end(tx, instance, decision)
@@ -208,7 +238,7 @@ def _end(tx: Transaction, instance: Instance, decision: Decision) -> None:
 
 def _save_progress(
     tx: Transaction, instance: Instance, length: int, response: pb.OrchestratorResponse
-) -> None:
+) -> Instance:
     trace = (
         response.orchestrationTraceContext.SerializeToString()
         if response.HasField("orchestrationTraceContext")
@@ -237,6 +267,9 @@ def _save_progress(
     )
     if not instance.has_begun:
         tx.effects.changed[instance.instance_id] = None
+    return replace(
+        instance, status=status, history_length=length, custom_status=custom_status, trace=trace
+    )
 
 
 def _begin_generation(tx: Transaction, instance: Instance, end: Continuation) -> None:
