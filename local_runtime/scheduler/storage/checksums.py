@@ -58,7 +58,10 @@ def progress(
         f"{instance_id}\0{status}\0{suspended:d}\0{history_length}\0{updated_at}\0{completed_at}"
         f"\0{custom_status}\0{trace is None}{failure is None}"
     )
-    return crc32(failure or b"", crc32(trace or b"", crc32(original(text))))
+    found = crc32(original(text))
+    if trace is not None:
+        found = crc32(trace, found)
+    return found if failure is None else crc32(failure, found)
 
 
 def payload(instance_id: str, text: str | None) -> int:
@@ -68,7 +71,10 @@ def payload(instance_id: str, text: str | None) -> int:
 
 def owner(target_id: str) -> int:
     """Return what the checksums of an instance's or entity's history and inbox begin with."""
-    return crc32(original(target_id))
+    try:
+        return crc32(target_id.encode())
+    except UnicodeEncodeError:  # of one that was read, and is no UTF-8
+        return crc32(original(target_id))
 
 
 def turn(owner: int, first_event: int, event_count: int, events: bytes) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from google.protobuf.message import DecodeError
 
 from local_runtime import faults
 from local_runtime.scheduler.engine import events
@@ -64,7 +65,10 @@ def find(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
     what = fault(row[:-2], row[-2], row[-1])
     if what is not None or row[0] != instance_id:
         raise DamagedRow("instances", instance_id, instance_id, what or "its id is another one")
-    return _instance(instance_id, (row[1], *row[7:11], row[13], row[14]))
+    started = parsed(pb.ExecutionStartedEvent, row[7], "instances", instance_id, instance_id)
+    return Instance(
+        instance_id, row[1], Status(row[8]), bool(row[9]), started, row[10], row[13], row[14]
+    )
 
 
 def find_again(connection: sqlite3.Connection, instance_id: str) -> Instance | None:
@@ -74,13 +78,24 @@ def find_again(connection: sqlite3.Connection, instance_id: str) -> Instance | N
         " FROM instances WHERE instance_id = ?",
         (instance_id,),
     ).fetchone()
-    return _instance(instance_id, row) if row is not None else None
-
-
-def _instance(instance_id: str, row: tuple[Any, ...]) -> Instance:
-    execution_id, data, status, suspended, *rest = row
-    started = parsed(pb.ExecutionStartedEvent, data, "instances", instance_id, instance_id)
-    return Instance(instance_id, execution_id, Status(status), bool(suspended), started, *rest)
+    if row is None:
+        return None
+    execution_id, data, status, suspended, length, custom_status, trace = row
+    try:
+        started = pb.ExecutionStartedEvent.FromString(data)
+    except (DecodeError, TypeError) as error:
+        what = "its bytes are no ExecutionStartedEvent"
+        raise DamagedRow("instances", instance_id, instance_id, what) from error
+    return Instance(
+        instance_id,
+        execution_id,
+        Status(status),
+        bool(suspended),
+        started,
+        length,
+        custom_status,
+        trace,
+    )
 
 
 def fault(row: tuple[Any, ...], head: int | None, progress: int | None) -> str | None:

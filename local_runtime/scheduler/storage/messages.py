@@ -80,10 +80,11 @@ def send(tx: Transaction, message: Message) -> bool:
         return True
     if not to_entity:
         row = tx.connection.execute(
-            "SELECT execution_id FROM instances WHERE instance_id = ? AND completed_at IS NULL",
-            (message.target_id,),
+            "SELECT 1 FROM instances WHERE instance_id = ? AND completed_at IS NULL"
+            " AND ifnull(?, execution_id) = execution_id",
+            (message.target_id, message.execution_id),
         ).fetchone()
-        if row is None or message.execution_id not in (None, row[0]):
+        if row is None:
             return False
     put(tx, message.target_id, message.event)
     return True

@@ -219,7 +219,7 @@ def commit(tx: Transaction, turn: Turn, response: pb.OrchestratorResponse) -> bo
         if _asks_for_rewind(turn):
             length = history.reopen(tx, turn.instance_id, length)  # answered by something else
         length = history.append(tx, turn.instance_id, length, turn.delivered[:processed] + recorded)
-        instance = _save_progress(tx, instance, length, response)
+        instance = _save_progress(tx, instance, length, response, decision)
     faults.reach("turn.half")
     _carry_out(tx, instance, decision)
     _end(tx, instance, decision)
@@ -237,8 +237,13 @@ def _end(tx: Transaction, instance: Instance, decision: Decision) -> None:
 
 
 def _save_progress(
-    tx: Transaction, instance: Instance, length: int, response: pb.OrchestratorResponse
+    tx: Transaction,
+    instance: Instance,
+    length: int,
+    response: pb.OrchestratorResponse,
+    decision: Decision,
 ) -> Instance:
+    """Store how far an instance is; return it as it then is, if this is its end."""
     trace = (
         response.orchestrationTraceContext.SerializeToString()
         if response.HasField("orchestrationTraceContext")
@@ -267,6 +272,8 @@ def _save_progress(
     )
     if not instance.has_begun:
         tx.effects.changed[instance.instance_id] = None
+    if not isinstance(decision.end, Outcome):
+        return instance
     return replace(
         instance, status=status, history_length=length, custom_status=custom_status, trace=trace
     )
