@@ -1,6 +1,8 @@
 """Rows whose content is not what was written: how they are told of, and how their text is read."""
 
+import operator
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
@@ -30,9 +32,8 @@ class DamagedRow(Exception):
         )
 
 
-def read_text(stored: bytes) -> str:
-    """Make text of stored bytes; those that are no UTF-8 are kept, and end no statement."""
-    return stored.decode("utf-8", "surrogateescape")
+read_text: Callable[[bytes], str] = operator.methodcaller("decode", "utf-8", "surrogateescape")
+"""Makes text of stored bytes; those that are no UTF-8 are kept, and end no statement."""
 
 
 def is_damage(error: Exception) -> bool:

@@ -250,13 +250,14 @@ def _save_progress(
         else None
     )
     status = Status.SUSPENDED if instance.suspended else Status.RUNNING
+    word = status.value
     custom_status = instance.custom_status
     if response.HasField("customStatus"):
         custom_status = response.customStatus.value
     trace = trace if trace is not None else instance.trace
     progress = checksums.progress(
         instance.instance_id,
-        status.value,
+        word,
         instance.suspended,
         length,
         tx.now,
@@ -268,7 +269,7 @@ def _save_progress(
     tx.connection.execute(
         "UPDATE instances SET status = ?, history_length = ?, updated_at = ?, trace = ?,"
         " progress_checksum = ? WHERE instance_id = ?",
-        (status.value, length, tx.now, trace, progress, instance.instance_id),
+        (word, length, tx.now, trace, progress, instance.instance_id),
     )
     if not instance.has_begun:
         tx.effects.changed[instance.instance_id] = None
