@@ -11,6 +11,7 @@ what is not written by this program has none.
 """
 
 import sqlite3
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from local_runtime.scheduler.storage.damage import DamagedRow, original
 
 _CHUNK = 500  # rows that are read at once
 _WORD = 0xFFFF_FFFF
+
+_NUMBERS = struct.Struct("<4q").pack  # faster than to write them out
+_OF_ANOTHER_TYPE = (TypeError, ValueError, struct.error)
 
 type Sums = tuple[int | None, ...]
 
@@ -54,11 +58,10 @@ def progress(
     failure: bytes | None,
 ) -> int:
     """Return the checksum of how far an instance is."""
-    text = (
-        f"{instance_id}\0{status}\0{suspended:d}\0{history_length}\0{updated_at}\0{completed_at}"
-        f"\0{custom_status}\0{trace is None}{failure is None}"
-    )
-    found = crc32(original(text))
+    ended = -1 if completed_at is None else completed_at
+    mark = "" if custom_status is None else "="
+    text = f"{instance_id}\0{status}\0{mark}{custom_status}"
+    found = crc32(original(text), crc32(_NUMBERS(suspended, history_length, updated_at, ended)))
     if trace is not None:
         found = crc32(trace, found)
     return found if failure is None else crc32(failure, found)
@@ -125,7 +128,7 @@ def check(stored: int | None, computed: Callable[[], int]) -> str | None:
         return None
     try:
         found = computed()
-    except (TypeError, ValueError):
+    except _OF_ANOTHER_TYPE:
         return "a value has another type than was written"
     return None if found == stored else "its checksum is wrong"
 
@@ -163,7 +166,7 @@ class Covered:
             return None
         try:
             found = self.compute(row)
-        except (TypeError, ValueError):
+        except _OF_ANOTHER_TYPE:
             return self.damaged(key, row, "a value has another type than was written")
         for name, was, now in zip(self.sums, stored, found, strict=True):
             if was is not None and was != now:

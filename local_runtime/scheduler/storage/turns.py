@@ -111,12 +111,7 @@ def load(
     positions += [position for position, _ in queue]
     delivered = [events.orchestrator_started(now).SerializeToString()]
     delivered += [event for _, event in queue]
-    head = pb.OrchestratorRequest(
-        instanceId=instance_id, executionId=events.text(instance.execution_id)
-    )
-    if instance.trace is not None:
-        head.orchestrationTraceContext.ParseFromString(instance.trace)
-    beginning = head.SerializeToString()
+    beginning = _head(instance)
     request = (
         beginning
         + history.read(connection, instance_id, instance.history_length, is_sound=is_sound)
@@ -135,6 +130,16 @@ def load(
         beginning,
         request,
     )
+
+
+def _head(instance: Instance) -> bytes:
+    """Return a request without events."""
+    head = pb.OrchestratorRequest(
+        instanceId=instance.instance_id, executionId=events.text(instance.execution_id)
+    )
+    if instance.trace is not None:
+        head.orchestrationTraceContext.ParseFromString(instance.trace)
+    return head.SerializeToString()
 
 
 def _fitting(queue: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
