@@ -11,11 +11,12 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-PING_SECONDS = 5.0
+PING_SECONDS = 5
 """How often a scheduler sends a ping on a stream of work items."""
 MAX_BYTES_KEY = "x-max-message-bytes"
 """In the metadata of GetWorkItems: the largest message that the worker receives."""
 
+_KEEPALIVE_TIMEOUT_MS = 10_000
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -24,8 +25,10 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A scheduler that hangs keeps its connections: only a ping without an answer tells.
-    ("grpc.keepalive_time_ms", int(PING_SECONDS * 1000)),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
+    # The second timeout holds for pings in general, and is a minute unless it is set.
+    ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     # Else gRPC lets all channels of a process share one connection, and what many calls wait for

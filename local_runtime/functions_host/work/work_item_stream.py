@@ -16,7 +16,7 @@ from local_runtime.scheduler.client import (
     SchedulerClient,
 )
 
-_SILENT_SECONDS = round(3 * PING_SECONDS)
+_SILENT_SECONDS = 3 * PING_SECONDS
 # What a worker takes in one message: a scheduler keeps larger work from those that take less.
 _MAX_MESSAGE = (MAX_BYTES_KEY, str(MAX_MESSAGE_BYTES))
 

@@ -18,6 +18,7 @@ type _Key = tuple[str, int | None]
 class _Returned:
     streams: list[WorkerStream] = field(default_factory=list[WorkerStream])  # the last one last
     void: set[str] = field(default_factory=set[str])  # tokens whose results count no more
+    good: set[str] = field(default_factory=set[str])  # those whose results the disk did not take
 
 
 class GivenBack:
@@ -27,10 +28,12 @@ class GivenBack:
         self._by_work: dict[_Key, _Returned] = {}
 
     def add(self, lease: Lease, *, is_void: bool) -> None:
-        """Work came back; with `is_void`, a result under its token counts no more."""
+        """Work came back; with `is_void`, a result under its token counts no more.
+
+        Without, the result was there and could not be recorded: it counts when it comes again.
+        """
         returned = self._by_work.setdefault(_key(lease.target_id, lease.work), _Returned())
-        if is_void:
-            returned.void.add(lease.token)
+        (returned.void if is_void else returned.good).add(lease.token)
         if lease.stream in returned.streams:
             returned.streams.remove(lease.stream)
         returned.streams.append(lease.stream)
@@ -46,10 +49,12 @@ class GivenBack:
         """Whether work that was given back has become void since."""
         return _key(lease.target_id, lease.work) not in self._by_work
 
-    def holds_token(self, token: str, target_id: str, task_key: int) -> bool:
-        """Whether an activity was given back under this token."""
+    def counts(self, token: str, target_id: str, task_key: int) -> bool | None:
+        """Whether an activity's result under this token counts; None where nothing is known."""
         returned = self._by_work.get((target_id, task_key))
-        return returned is not None and token in returned.void
+        if returned is None or token not in returned.void | returned.good:
+            return None
+        return token in returned.good
 
     def done(self, target_id: str, work: Work) -> None:
         """The work is done."""

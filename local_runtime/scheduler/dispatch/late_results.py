@@ -43,7 +43,8 @@ class LateResults:
         """Return what a token that is no lease is for; None when a result under it is not wanted.
 
         It is not wanted when the task has a result, when the token was given back, and when this
-        process has handed the task to another worker since, whose result then counts.
+        process has handed the task to another worker since, whose result then counts. One that came
+        before, and that the disk did not take, is wanted in any case.
         """
         found = TaskToken.parse(token)
         if found is None:
@@ -51,9 +52,10 @@ class LateResults:
         task = self._read_task(found.task_key)
         if task is None or (task.task_id, task.execution_id) != (found.task_id, found.execution_id):
             return None
-        if self._given_back.holds_token(token, task.instance_id, task.task_key):
-            return None
-        if found.process == self._leases.process and self._held(task):
+        counts = self._given_back.counts(token, task.instance_id, task.task_key)
+        if counts is None:
+            counts = found.process != self._leases.process or not self._held(task)
+        if not counts:
             return None
         return LateResult(task, self._queue.remove(task))
 

@@ -10,7 +10,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
 
 from local_runtime import faults
-from local_runtime.scheduler.client import MAX_BYTES_KEY
+from local_runtime.scheduler.client import MAX_BYTES_KEY, PING_SECONDS
 from local_runtime.scheduler.dispatch.late_results import LateResult
 from local_runtime.scheduler.dispatch.leases import Lease
 from local_runtime.scheduler.dispatch.streams import Kind, WorkerStream
@@ -27,8 +27,6 @@ from local_runtime.scheduler.transport.rpc_server import Call
 
 logger = logging.getLogger("local_runtime.scheduler")
 
-# Clients take a silent stream for a dead one after 15 s at the earliest.
-PING_SECONDS = 5
 LOOK_SECONDS = 1.0  # between two looks whether a worker still answers
 _PING = pb.WorkItem(healthPing=pb.HealthPing()).SerializeToString()
 
