@@ -33,6 +33,29 @@ async def test_a_deleted_hub_leaves_nothing_behind_and_begins_empty(
     assert len((await again.next()).orchestratorRequest.pastEvents) == 0
 
 
+HALF_MADE = [f"{FILE}{suffix}" for suffix in (".new", ".new-journal", ".new-wal", ".new-shm")]
+
+
+async def test_what_a_kill_left_of_making_a_hub_goes_at_the_next_start(
+    scheduler: Scheduler,
+) -> None:
+    await scheduler.stop()
+    for name in HALF_MADE:
+        (scheduler.folder / f"other-{name}").write_bytes(b"half")
+    await scheduler.start()
+    assert not any("other-" in name for name in files(scheduler))
+
+
+async def test_what_a_kill_left_of_making_a_hub_is_deleted_with_it(
+    scheduler: Scheduler, hub: Hub
+) -> None:
+    await hub.start()
+    for name in HALF_MADE:
+        (scheduler.folder / name).write_bytes(b"half")
+    await hub.call("DeleteTaskHub", DELETE)
+    assert files(scheduler) == set()
+
+
 async def test_workers_and_clients_of_a_deleted_hub_are_sent_away(hub: Hub) -> None:
     await hub.start()
     stream = hub.client.stub.GetWorkItems(pb.GetWorkItemsRequest(), metadata=hub.client.metadata)

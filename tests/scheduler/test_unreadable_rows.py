@@ -105,6 +105,20 @@ async def test_an_unreadable_delayed_message_is_kept_and_named_once(
     await scheduler.start()
 
 
+async def test_who_lost_a_message_is_shown_as_failed_after_each_start(
+    scheduler: Scheduler, clock: VirtualClock
+) -> None:
+    await later(await scheduler.hub(), "broken", "after")
+    async with changed(scheduler, DELAYED["bytes that are no event"]) as hub:
+        await clock.advance(2 * DAY)
+        await begun(hub, 1)
+    async with changed(scheduler) as hub:
+        shown = (await hub.get("broken")).orchestrationState
+        assert shown.failureDetails.errorType == "DamagedData"
+        await hub.call("TerminateInstance", pb.TerminateRequest(instanceId="broken"))
+        assert await hub.status("broken") == "TERMINATED"
+
+
 async def test_many_unreadable_messages_hold_up_nobody(scheduler, clock) -> None:
     await later(await scheduler.hub(), *(f"broken{number}" for number in range(600)))
     await later(await scheduler.hub(), "after", days=2)
