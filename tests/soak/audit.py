@@ -8,6 +8,7 @@ from pathlib import Path
 from durabletask import client, entities, history
 
 from local_runtime.scheduler.storage import history as stored
+from local_runtime.scheduler.storage.damage import DamagedRow
 from tests.scheduler.audit import faults as file_faults
 from tests.soak.executions import Record, records
 from tests.soak.history_audit import history_faults
@@ -128,6 +129,12 @@ def stored_faults(file: Path) -> list[str]:
     with opened(file) as connection:
         rows = connection.execute("SELECT instance_id, status FROM instances").fetchall()
         for instance_id, ended in rows:
-            if ended in ENDS:
-                found += history_faults(instance_id, ended, stored_history(connection, instance_id))
+            if ended not in ENDS:
+                continue
+            try:
+                events = stored_history(connection, instance_id)
+            except DamagedRow as damage:
+                found.append(str(damage))
+            else:
+                found += history_faults(instance_id, ended, events)
     return found

@@ -1,5 +1,6 @@
 """The audit of the soak finds what it is there to find: doctored files, histories and outcomes."""
 
+import contextlib
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,18 +51,19 @@ async def file(tmp_path: Path) -> Path:
 
 
 def doctor(file: Path, statement: str, *values: object) -> None:
-    with sqlite3.connect(file) as connection:
+    """Change a row, so that not even its checksum tells."""
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute(statement, values).rowcount == 1
-    connection.close()
+        connection.execute("UPDATE history SET checksum = NULL")
+        connection.execute("UPDATE instances SET progress_checksum = NULL")
 
 
 def rewrite_last_turn(file: Path, twice: str) -> None:
     """Write an event of the last turn into it a second time, and count it."""
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
         first, data = connection.execute(
             "SELECT first_event, events FROM history ORDER BY first_event DESC"
         ).fetchone()
-    connection.close()
     turn = pb.OrchestratorRequest.FromString(data)
     at = next(n for n, event in enumerate(turn.pastEvents) if event.HasField(twice))
     events = [*turn.pastEvents[: at + 1], *turn.pastEvents[at:]]
@@ -96,9 +98,9 @@ async def test_a_lost_turn_is_found(file: Path) -> None:
 
 
 async def test_what_is_left_over_is_found(file: Path) -> None:
-    doctor(file, "INSERT INTO inbox VALUES (99, '@tally@a', x'')")
-    doctor(file, "INSERT INTO delayed VALUES (99, 0, 'wf', NULL, x'')")
-    doctor(file, "INSERT INTO entities VALUES ('@account@a', '1', 'wf', 'section', 0)")
+    doctor(file, "INSERT INTO inbox VALUES (99, '@tally@a', x'', NULL)")
+    doctor(file, "INSERT INTO delayed VALUES (99, 0, 'wf', NULL, x'', NULL)")
+    doctor(file, "INSERT INTO entities VALUES ('@account@a', '1', 'wf', 'section', 0, NULL)")
     assert outstanding(file) == [
         "an event in the inbox of @tally@a",
         "a timer or message for wf",

@@ -17,6 +17,9 @@ from local_runtime.scheduler.client import (
 )
 
 _SILENT_SECONDS = 3 * PING_SECONDS
+# So long a process may stand still before what it holds may have been given to others: a scheduler
+# gives up a connection on which a ping is not answered for about as long.
+_STANDSTILL_SECONDS = 5.0
 # What a worker takes in one message: a scheduler keeps larger work from those that take less.
 _MAX_MESSAGE = (MAX_BYTES_KEY, str(MAX_MESSAGE_BYTES))
 
@@ -30,8 +33,8 @@ class Limits:
     entities: int
 
 
-class SchedulerSilent(Exception):
-    """Nothing has come on a stream, not even a ping, for three times as long as pings are apart."""
+class StreamDoubtful(Exception):
+    """A stream may be gone, though nobody has said so; the message says why."""
 
 
 class WorkItemStream:
@@ -44,6 +47,9 @@ class WorkItemStream:
     def __init__(self, scheduler: SchedulerClient, limits: Limits) -> None:
         self.gone = asyncio.Event()
         self._silent_for = 0
+        self._is_pinged = False
+        self._watched_at = 0.0  # when the watch last looked, in the loop's time
+        self._doubt = ""
         self._stub: ProtoTaskHubSidecarServiceStub = scheduler.stub
         self._metadata = (*scheduler.metadata, _MAX_MESSAGE)
         self._limits = limits
@@ -53,9 +59,8 @@ class WorkItemStream:
 
         Raises:
             AioRpcError: The stream broke.
-            SchedulerSilent: Nothing comes on it any more.
+            StreamDoubtful: Nothing comes on it any more, or this process stood still for a while.
         """
-        watching: asyncio.Task[None] | None = None
         request = pb.GetWorkItemsRequest(
             maxConcurrentOrchestrationWorkItems=self._limits.orchestrations,
             maxConcurrentActivityWorkItems=self._limits.activities,
@@ -63,33 +68,51 @@ class WorkItemStream:
         )
         call: grpc.aio.UnaryStreamCall[pb.GetWorkItemsRequest, pb.WorkItem]
         call = self._stub.GetWorkItems(request, metadata=self._metadata)
+        watching = asyncio.create_task(self._watch(call))
         try:
             async for item in call:
                 self._silent_for = 0
+                if self._stood_still():
+                    break
                 if item.WhichOneof("request") in (None, "healthPing"):
-                    # From now on: a scheduler that sends no pings may be silent.
-                    watching = watching or asyncio.create_task(self._watch(call))
+                    self._is_pinged = True
                     continue
                 yield item
         except asyncio.CancelledError:
-            if self._silent_for < _SILENT_SECONDS:
+            if not self._doubt:
                 raise
-            raise SchedulerSilent(
-                f"nothing came for {_SILENT_SECONDS} s, not even a ping"
-            ) from None
         finally:
             self.gone.set()
             call.cancel()
-            if watching is not None:
-                watching.cancel()
+            watching.cancel()
+        if self._doubt:
+            raise StreamDoubtful(self._doubt)
 
     async def _watch(self, call: grpc.aio.UnaryStreamCall[Any, Any]) -> None:
-        """Break the stream off once it is silent for too long.
+        """Break the stream off once it is silent for too long, or was not read for too long.
 
-        Seconds are counted, and not read from a clock: of a process that was stopped itself, what
-        came meanwhile is still to be read.
+        Seconds of silence are counted, and not read from a clock: of a process that was stopped
+        itself, what came meanwhile is still to be read.
         """
+        self._watched_at = asyncio.get_running_loop().time()
         while self._silent_for < _SILENT_SECONDS:
             await asyncio.sleep(1)
-            self._silent_for += 1
+            # A scheduler that sends no pings may be silent.
+            self._silent_for += self._is_pinged
+            if self._stood_still():
+                break
+            self._watched_at = asyncio.get_running_loop().time()
+        else:
+            self._doubt = f"nothing came for {_SILENT_SECONDS} s, not even a ping"
         call.cancel()
+
+    def _stood_still(self) -> bool:
+        """Whether this process did nothing for so long that others may have got its work since.
+
+        What the scheduler sent before must not be begun then: it may be done already.
+        """
+        if self._watched_at:
+            seconds = asyncio.get_running_loop().time() - self._watched_at
+            if seconds > 1 + _STANDSTILL_SECONDS:
+                self._doubt = f"this process stood still for {seconds:.0f} s"
+        return bool(self._doubt)

@@ -21,7 +21,7 @@ from local_runtime.functions_host.work.shared_runs import Answer, NoLongerWanted
 from local_runtime.functions_host.work.work_item_answers import Answers, describe
 from local_runtime.functions_host.work.work_item_stream import (
     Limits,
-    SchedulerSilent,
+    StreamDoubtful,
     WorkItemStream,
 )
 from local_runtime.scheduler.client import SchedulerClient
@@ -89,8 +89,8 @@ class WorkItems:
             except grpc.aio.AioRpcError as error:
                 self._lost(error)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            except SchedulerSilent as silent:
-                self._say_lost(str(silent))
+            except StreamDoubtful as doubt:
+                self._say_lost(str(doubt))
             await asyncio.sleep(pause)
 
     async def stop(self, grace: float) -> None:
