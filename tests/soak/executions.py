@@ -1,11 +1,12 @@
 """Each run of each activity, as it was noted while it ran, held against what is recorded of it."""
 
 import json
+import math
 import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,10 +36,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class Record:
-    """What a history says of a task: when it was scheduled, and when its result was recorded."""
+    """What a history says of a task: when it was scheduled, and when its result was recorded.
+
+    `again` is when a further attempt under the same number was scheduled that has no result.
+    """
 
     scheduled: float
     done: float
+    again: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,9 @@ def records(instance_id: str, events: Iterable[history.HistoryEvent]) -> dict[st
         match event:
             case history.TaskScheduledEvent():
                 scheduled[event.event_id] = at
+                key = f"{instance_id}/{event.event_id}"
+                if key in found:
+                    found[key] = replace(found[key], again=at)
             case history.TaskCompletedEvent() | history.TaskFailedEvent():
                 task_id = event.task_scheduled_id
                 found[f"{instance_id}/{task_id}"] = Record(scheduled.get(task_id, at), at)
@@ -117,7 +125,7 @@ def judge(
     for one in executions:
         record = known.get(one.key)
         # A task of an earlier generation may have had the same number.
-        if record is not None and one.began >= record.scheduled - _SLACK:
+        if record is not None and record.scheduled - _SLACK <= one.began < record.again:
             runs[one.key].append(one)
     for key, record in known.items():
         judging.judge_task(key, record, runs[key])

@@ -94,3 +94,18 @@ def test_records_are_those_of_the_last_time_a_task_was_scheduled() -> None:
     ]
     expected = Record(times[2].timestamp(), times[3].timestamp())
     assert records("wf", events) == {"wf/1": expected}
+
+
+def test_a_further_attempt_that_has_no_result_is_no_further_run_of_the_one_before() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    events = [
+        history.TaskScheduledEvent(1, at, "step"),
+        history.TaskFailedEvent(-1, at + timedelta(seconds=2), 1),
+        history.TaskScheduledEvent(1, at + timedelta(seconds=3), "step"),
+    ]
+    known = records("wf", events)
+    began = at.timestamp()
+    runs = [Execution(KEY, "worker-0", began + 1), Execution(KEY, "worker-0", began + 3.1)]
+    assert judge(runs, known, []).faults == []
+    early = Execution(KEY, "worker-0", began + 2.5)
+    assert len(judge([*runs, early], known, []).faults) == 1
