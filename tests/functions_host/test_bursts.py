@@ -14,7 +14,7 @@ from host_process import APPS, WEBHOOK, running_host
 from storage_answers import until
 
 APP = APPS / "paid"
-BURST = int(os.environ.get("BURST", "2000"))
+BURST = int(os.environ.get("BURST", "1300"))
 STARTS_SETTING = (
     "AzureFunctionsJobHost__extensions__durableTask__httpSettings__maxOutstandingStarts"
 )
