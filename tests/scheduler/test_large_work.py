@@ -10,7 +10,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local_runtime.clock import SystemClock
 from local_runtime.scheduler.client import MAX_BYTES_KEY, MAX_MESSAGE_BYTES, SchedulerClient
+from local_runtime.scheduler.dispatch import large_work
 from local_runtime.scheduler.dispatch.streams import PLAIN_BYTES
+from local_runtime.scheduler.service import worker_calls
 
 from .conftest import Actions, Hub, Scheduler, Worker, running, text
 from .sdk import connected
@@ -219,6 +221,22 @@ async def test_an_item_that_has_ended_a_stream_goes_out_alone(
     assert await second.nothing_comes()
     await second.answer_turn(item, act.complete())
     assert (await second.next()).orchestratorRequest.instanceId == "small"
+
+
+async def test_an_item_that_waits_for_an_idle_worker_goes_out_after_a_while_all_the_same(
+    hub: Hub, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_work, "ALONE_SECONDS", 0.2)
+    monkeypatch.setattr(worker_calls, "LOOK_SECONDS", 0.02)
+    await hub.start("busy")
+    await worker.next()
+    await hub.start("large", input=text(LARGE))
+    await worker.next()
+    await worker.lose()
+    second = hub.worker()
+    await second.connect()
+    names = [(await second.next()).orchestratorRequest.instanceId for _ in range(2)]
+    assert names == ["busy", "large"]
 
 
 async def test_an_instance_that_ends_while_its_item_waits_is_forgotten(

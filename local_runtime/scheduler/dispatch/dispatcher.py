@@ -134,6 +134,8 @@ class Dispatcher:
         now = self._loop.time()
         held = self._leases.of_stream(stream)
         look_whether_it_answers(stream, held, now)
+        if self._large.aside:
+            self.pump()  # what waits for a worker without other work does not wait for ever
         if not stream.is_silent:
             return
         for lease in held:
@@ -174,7 +176,7 @@ class Dispatcher:
         """Hand work of a taken lease out again after a moment: to another worker if one can.
 
         With `is_void` the worker does not want it; without, its answer could not be recorded,
-        and counts if it comes again before somebody else has the work. `when` may take over to say
+        and counts when it comes again, whoever has the work then. `when` may take over to say
         when: it is given what is to be called, and answers whether it will.
         """
         self._given_back.add(lease, is_void=is_void)
