@@ -320,7 +320,7 @@ class Verdict(BaseModel, frozen=True):
     value: str = ""
 
 
-class AgentResponse[T](BaseModel):
+class AgentResponse[T = Any](BaseModel):
     """What an agent answered: the result of a call, and of the activity named like the agent.
 
     Attributes:
