@@ -10,6 +10,11 @@
         ├── ModelRateLimited      retried, then raised; has `retry_after`
         ├── ModelUnavailable      retried, then raised: no answer, a server's fault, a broken answer
         ├── InvalidAgentOutput    the model: its answer cannot be used, though it was asked again
+        ├── ToolFailed            a tool with `on_error="raise"` came to nothing
+        ├── MaxTurnsExceeded      the run asked for more turns or tools than its limits allow
+        ├── SessionBusy           the caller: another run has the session
+        ├── SessionNotFound       the caller: no such session, or it is another principal's
+        ├── AgentCancelled        the run was cancelled
         ├── AgentTimeout          no answer within the `timeout` of the call
         └── CodeChanged           the author: the code changed under a live instance
 
@@ -17,10 +22,12 @@ An `AgentCallFailed` is raised twice: in the activity that called the model, and
 crossed the durable boundary (`failure_text`), in the orchestrator that waits for the call.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import TaskFailedError
+
+from durable_agents.messages import TokenUsage
 
 
 class AgentError(Exception):
@@ -48,10 +55,12 @@ class AgentCallFailed(AgentError, TaskFailedError):
 
     Attributes:
         cause: What went wrong, in one line.
-        agent: Name of the agent that was called.
+        agent: Name of the agent that was called; empty as long as only its model knows of it.
         model: Name of the model or deployment.
         request_id: The server's id of the request, or an empty text.
         retry_after: The seconds that the server asked to wait, if it did.
+        code: The server's word for what is wrong (`context_length_exceeded`), or an empty text.
+        usage: What had been used until then, as far as it is known.
     """
 
     retriable: ClassVar[bool] = False
@@ -60,10 +69,12 @@ class AgentCallFailed(AgentError, TaskFailedError):
         self,
         cause: str,
         *,
-        agent: str,
+        agent: str = "",
         model: str = "",
         request_id: str = "",
         retry_after: float | None = None,
+        code: str = "",
+        usage: TokenUsage | None = None,
         details: pb.TaskFailureDetails | None = None,
     ) -> None:
         self.cause = " ".join(cause.split())
@@ -71,12 +82,27 @@ class AgentCallFailed(AgentError, TaskFailedError):
         self.model = model
         self.request_id = request_id
         self.retry_after = retry_after
-        of_model = f" (model '{model}')" if model else ""
+        self.code = code
+        self.usage = usage
+        of_model = f"model '{model}'" if model else ""
+        who = f"agent '{agent}'" + (f" ({of_model})" if model else "") if agent else of_model
         of_request = f" [request {request_id}]" if request_id else ""
-        message = f"agent '{agent}'{of_model}: {self.cause}{of_request}"
+        message = f"{who}: {self.cause}{of_request}" if who else f"{self.cause}{of_request}"
         if details is None:
             details = pb.TaskFailureDetails(errorType=type(self).__name__, errorMessage=message)
         super().__init__(message, details)
+
+    def of(self, agent: str, usage: TokenUsage | None = None) -> Self:
+        """Return the same failure, told of an agent; with all that has been used, if given."""
+        return type(self)(
+            self.cause,
+            agent=agent,
+            model=self.model,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+            code=self.code,
+            usage=usage or self.usage,
+        )
 
 
 class ModelRejected(AgentCallFailed):
@@ -97,6 +123,26 @@ class ModelUnavailable(AgentCallFailed):
 
 class InvalidAgentOutput(AgentCallFailed):
     """The model answered, but not what was asked for."""
+
+
+class ToolFailed(AgentCallFailed):
+    """A tool that is to stop the run when it fails has failed."""
+
+
+class MaxTurnsExceeded(AgentCallFailed):
+    """The run came to the end of its limits (`RunLimits`) without an answer."""
+
+
+class SessionBusy(AgentCallFailed):
+    """Another run has the session, and the message was not to wait for it."""
+
+
+class SessionNotFound(AgentCallFailed):
+    """There is no such session, or it belongs to another principal."""
+
+
+class AgentCancelled(AgentCallFailed):
+    """The run was cancelled. What it had used until then is in `usage`."""
 
 
 class AgentTimeout(AgentCallFailed):

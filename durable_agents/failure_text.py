@@ -15,13 +15,19 @@ from pydantic import ValidationError
 
 from durable_agents.errors import (
     AgentCallFailed,
+    AgentCancelled,
     AgentTimeout,
+    CodeChanged,
     InvalidAgentOutput,
+    MaxTurnsExceeded,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
+    SessionBusy,
+    SessionNotFound,
+    ToolFailed,
 )
-from durable_agents.messages import CallPolicy
+from durable_agents.messages import CallPolicy, TokenUsage
 
 _MARK = ' {"agent": '
 _LONGEST_CAUSE = 1000
@@ -31,11 +37,17 @@ _CLASSES = {
     kind.__name__: kind
     for kind in (
         AgentCallFailed,
+        AgentCancelled,
         AgentTimeout,
+        CodeChanged,
         InvalidAgentOutput,
+        MaxTurnsExceeded,
         ModelRateLimited,
         ModelRejected,
         ModelUnavailable,
+        SessionBusy,
+        SessionNotFound,
+        ToolFailed,
     )
 }
 
@@ -52,8 +64,11 @@ def to_text(error: AgentCallFailed, policy: CallPolicy | None = None) -> str:
         "model": error.model,
         "request_id": error.request_id,
         "retry_after": error.retry_after,
+        "code": error.code,
     }
     kept = {name: fact for name, fact in facts.items() if fact not in ("", None) or name == "agent"}
+    if error.usage is not None:
+        kept["usage"] = error.usage.model_dump(exclude_defaults=True)
     if policy is not None and error.retriable:
         kept["policy"] = policy.model_dump(mode="json", exclude_defaults=True)
     return f"{error.cause[:_LONGEST_CAUSE]} {json.dumps(kept)}"
@@ -78,10 +93,12 @@ def from_failure(failed: TaskFailedError, agent: str, model: str) -> AgentCallFa
     cause, facts = _parts(details.message)
     return kind(
         cause or details.message,
-        agent=agent,
+        agent=str(facts.get("agent", agent)),
         model=str(facts.get("model", model)),
         request_id=str(facts.get("request_id", "")),
         retry_after=_seconds(facts.get("retry_after")),
+        code=str(facts.get("code", "")),
+        usage=_usage(facts.get("usage")),
         details=_as_message(details),
     )
 
@@ -107,6 +124,13 @@ def _facts(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+
+
+def _usage(fact: object) -> TokenUsage | None:
+    try:
+        return TokenUsage.model_validate(fact) if fact is not None else None
+    except ValidationError:
+        return None
 
 
 def _seconds(fact: object) -> float | None:
