@@ -7,7 +7,7 @@ What a model or a tool wrote is kept as text, also where it is JSON: the SDK's c
 of what looks like one of its envelopes, and nobody outside may write such an envelope.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -32,7 +32,8 @@ class ImagePart(BaseModel, frozen=True):
     detail: str = ""
 
 
-type Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+# Told apart by their fields: `type` is left out of stored data, as all defaults are.
+type Part = TextPart | ImagePart
 
 
 class ToolCall(BaseModel, frozen=True):
