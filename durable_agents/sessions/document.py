@@ -22,9 +22,10 @@ from durable_agents.sessions.contents import (
     message_of,
 )
 from durable_agents.sessions.state import COMPLETED, Ended, SessionState, Turn, Waiting
-from durable_agents.sessions.words import Place
+from durable_agents.sessions.words import Place, as_utc
 
 SCHEMA_VERSION = "1.1.0"
+UNKNOWN = "1970-01-01T00:00:00.000Z"
 # Our name of each count of tokens, and the published one.
 COUNTS = (
     ("input_tokens", "inputTokenCount"),
@@ -131,7 +132,7 @@ def turns_of(entries: list[Json], own: Json) -> tuple[tuple[Turn, ...], str]:
     for number, entry in enumerate(entries):
         names: dict[str, str] = {}
         messages = messages_of(entry, names)
-        at = as_text(entry.get("createdAt"))
+        at = as_moment(entry.get("createdAt"))
         extension = as_object(entry.get(EXTENSION))
         turn_id = as_text(entry.get("correlationId")) or f"entry-{number}"
         if extension.get("summary"):
@@ -197,7 +198,7 @@ def waiting_of(document: Json) -> Waiting:
     return Waiting(
         turn=as_text(document.get("turn")),
         instance=as_text(document.get("instance")),
-        at=as_text(document.get("at")),
+        at=as_moment(document.get("at")),
         kind=kind if kind in ("interrupt", "steer") else "queue",
         messages=messages_of(document, {}),
     )
@@ -225,6 +226,14 @@ def ended_of(document: Json) -> Ended:
         next=place_of(as_object(following)) if following else None,
         steered=tuple(place_of(item) for item in as_objects(document.get("steered"))),
     )
+
+
+def as_moment(value: object) -> str:
+    """Return a moment in our form; for anything that is none, the beginning of time."""
+    try:
+        return as_utc(as_text(value))
+    except ValueError:
+        return UNKNOWN
 
 
 def place_of(document: Json) -> Place:
