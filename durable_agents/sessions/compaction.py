@@ -88,13 +88,14 @@ def fitted(state: SessionState, newest: str = "") -> SessionState:
             gone.append(turn)
             excess -= size_of_turn(turn)
     state = without(state, gone)
+    size = size_of(state)
     for turns in shorter(state, newest):
-        if size_of(state) <= STATE_LIMIT:
-            break
-        state = replace(state, turns=turns)
-    if size_of(state) > STATE_LIMIT:
-        state = replace(state, ended=state.ended[-FEW:])
-    return state
+        if size <= STATE_LIMIT:
+            return state
+        if turns != state.turns:
+            state = replace(state, turns=turns)
+            size = size_of(state)
+    return state if size <= STATE_LIMIT else replace(state, ended=state.ended[-FEW:])
 
 
 def size_of_need(state: SessionState) -> int:
