@@ -59,6 +59,7 @@ class ToolResult(BaseModel, frozen=True):
         text: The result, never empty.
         is_error: Whether the call failed, or was not made.
         retriable: Whether the failure may pass; the orchestrator decides by this.
+        handoff: Whether it stands for a transfer, of which the next agent is not told.
     """
 
     call_id: str
@@ -66,6 +67,7 @@ class ToolResult(BaseModel, frozen=True):
     text: str
     is_error: bool = False
     retriable: bool = False
+    handoff: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data; the SDK calls this when it stores a result."""
@@ -398,6 +400,7 @@ class RunRequest(BaseModel, frozen=True):
         timeout: How many seconds that was from the start, for messages.
         principal: Who called, if the platform says so.
         depth: How many agents have been asked as tools above this one.
+        body_hash: Of the HTTP request that began the run, when it had an `Idempotency-Key`.
     """
 
     version: int = 1
@@ -413,6 +416,7 @@ class RunRequest(BaseModel, frozen=True):
     timeout: float = 0
     principal: Principal | None = None
     depth: int = 0
+    body_hash: str = ""
 
 
 class ToolRequest(BaseModel, frozen=True):
