@@ -6,7 +6,7 @@ that is stored, `history` what readers get of it, and `entity` the durable entit
 
 from durable_agents.sessions.document import from_document, to_document
 from durable_agents.sessions.entity import entity_name, session_entity, session_entity_id
-from durable_agents.sessions.history import TurnEnded, conversation, exported, to_summarise
+from durable_agents.sessions.history import conversation, exported, to_summarise
 from durable_agents.sessions.state import SessionState
 from durable_agents.sessions.words import (
     Begin,
@@ -37,7 +37,6 @@ __all__ = [
     "SessionPolicy",
     "SessionState",
     "Touch",
-    "TurnEnded",
     "conversation",
     "entity_name",
     "exported",

@@ -54,7 +54,9 @@ def call_document(call: ToolCall) -> Json:
 
 def result_document(result: ToolResult) -> Json:
     """Return the result of a call as the published form has it."""
-    extension: Json = {"name": result.name} | ({"isError": True} if result.is_error else {})
+    extension: Json = {"name": result.name}
+    extension |= {"isError": True} if result.is_error else {}
+    extension |= {"handoff": True} if result.handoff else {}
     return {
         "$type": "functionResult",
         "callId": result.call_id,
@@ -163,6 +165,7 @@ def result_of(content: Json, names: dict[str, str]) -> ToolResult:
         name=as_text(extension.get("name")) or names.get(call_id, ""),
         text=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
         is_error=bool(extension.get("isError")),
+        handoff=bool(extension.get("handoff")),
     )
 
 

@@ -21,7 +21,7 @@ from durable_agents.sessions.contents import (
     message_document,
     message_of,
 )
-from durable_agents.sessions.state import COMPLETED, Ended, SessionState, Turn, Waiting
+from durable_agents.sessions.state import COMPLETED, Draft, Ended, SessionState, Turn, Waiting
 from durable_agents.sessions.words import Place, as_utc
 
 SCHEMA_VERSION = "1.1.0"
@@ -61,6 +61,8 @@ def to_document(state: SessionState) -> Json:
         "waiting": [waiting_document(waiting) for waiting in state.waiting],
         "ended": [ended_document(ended) for ended in state.ended],
     }
+    if state.draft is not None:
+        own["draft"] = {"keepsFrom": state.draft.keeps_from, "summary": state.draft.summary}
     own = {name: value for name, value in own.items() if value}
     data: Json = {"conversationHistory": history} | ({EXTENSION: own} if own else {})
     return {"schemaVersion": SCHEMA_VERSION, "data": data}
@@ -81,6 +83,7 @@ def from_document(document: object) -> SessionState:
         usage=usage_of(own.get("usage")),
         waiting=tuple(waiting_of(item) for item in as_objects(own.get("waiting"))),
         ended=tuple(ended_of(item) for item in as_objects(own.get("ended"))),
+        draft=draft_of(as_object(own.get("draft"))),
         **texts,
     )
 
@@ -226,6 +229,12 @@ def ended_of(document: Json) -> Ended:
         next=place_of(as_object(following)) if following else None,
         steered=tuple(place_of(item) for item in as_objects(document.get("steered"))),
     )
+
+
+def draft_of(document: Json) -> Draft | None:
+    """Return the compaction that is not yet for good, if there is one."""
+    keeps_from = as_text(document.get("keepsFrom"))
+    return Draft(keeps_from, as_text(document.get("summary"))) if keeps_from else None
 
 
 def as_moment(value: object) -> str:

@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from durable_agents.errors import AgentError
+from durable_agents.errors import AgentCancelled
 from durable_agents.messages import ImagePart, Message, SessionTurn, TextPart
 from durable_agents.sessions.compaction import turns_to_keep
 from durable_agents.sessions.document import usage_document
 from durable_agents.sessions.state import COMPLETED, SessionState, Turn
 
 SUMMARY = "Summary of the conversation so far, made from its older messages:\n"
-
-
-class TurnEnded(AgentError):
-    """A turn no longer has its session: it was ended by a takeover, or the session deleted."""
 
 
 def conversation(
@@ -26,13 +22,17 @@ def conversation(
         after what was said in the turn.
 
     Raises:
-        TurnEnded: The turn does not have the session.
+        AgentCancelled: The turn no longer has the session: it was taken over, or deleted.
     """
     running = state.running if state is not None else None
     if state is None or running is None or running.id != turn.turn:
-        raise TurnEnded(f"turn '{turn.turn}' no longer has session '{turn.key}' of '{turn.agent}'")
-    said = spoken(state.completed)
-    messages = with_summary(state.summary, (*said, *running.request))
+        raise AgentCancelled(
+            f"the turn no longer has session '{turn.key:.100}': it was ended or deleted",
+            agent=turn.agent,
+        )
+    seen = state.with_draft()
+    said = spoken(seen.completed)
+    messages = with_summary(seen.summary, (*said, *running.request))
     return messages, state.steering(turn.taken)
 
 
@@ -57,9 +57,10 @@ def with_summary(summary: str, messages: tuple[Message, ...]) -> tuple[Message, 
 
 def to_summarise(state: SessionState, keep: int | None = None) -> tuple[Message, ...]:
     """Return what `compact` with the same `keep` would replace: with the summary of before it."""
-    completed = state.completed
-    older = completed[: max(0, len(completed) - turns_to_keep(state, keep))]
-    return with_summary(state.summary, spoken(older)) if older else ()
+    seen = state.with_draft()
+    completed = seen.completed
+    older = completed[: max(0, len(completed) - turns_to_keep(seen, keep))]
+    return with_summary(seen.summary, spoken(older)) if older else ()
 
 
 def exported(state: SessionState) -> dict[str, Any]:

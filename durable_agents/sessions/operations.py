@@ -18,6 +18,8 @@ from durable_agents.sessions.compaction import (
 from durable_agents.sessions.document import size_of_messages
 from durable_agents.sessions.state import (
     COMPLETED,
+    LEFT,
+    Draft,
     Ended,
     SessionState,
     Turn,
@@ -91,7 +93,7 @@ def standing(state: SessionState, turn: str, policy: SessionPolicy) -> Grant | N
 
 def of_ended(state: SessionState, over: Ended) -> Grant:
     """Return how a turn stands that is over."""
-    if over.outcome == "left":
+    if over.outcome == LEFT:
         return Grant(state="busy", reason="the turn has given up its place")
     if not over.answered_by:
         return Grant(state="granted", outcome=over.outcome)
@@ -132,10 +134,15 @@ def admitted(
 def finish(
     state: SessionState | None, request: Finish, policy: SessionPolicy
 ) -> tuple[SessionState | None, Closing]:
-    """End a turn, unless there are messages for it that it has not taken in."""
+    """End a turn, unless there are messages for it that it has not taken in.
+
+    A turn that waits and comes to another end than an answer gives up its place.
+    """
     if state is None:
         return None, Closing()
     turn = state.running
+    if state.waits(request.turn) is not None and request.outcome != COMPLETED:
+        return leave(state, Leave(turn=request.turn)), Closing(outcome=LEFT)
     if turn is None or turn.id != request.turn:
         over = state.has_ended(request.turn)
         return state, over.closing() if over else Closing()
@@ -178,23 +185,31 @@ def leave(state: SessionState | None, request: Leave) -> SessionState | None:
     if state is None or state.waits(request.turn) is None:
         return state
     line = tuple(waiting for waiting in state.waiting if waiting.turn != request.turn)
-    return remembered(replace(state, waiting=line), Ended(request.turn, "left"))
+    return remembered(replace(state, waiting=line), Ended(request.turn, LEFT))
 
 
 def compact(state: SessionState | None, request: Compact) -> tuple[SessionState | None, Compacted]:
     """Replace all but the newest completed turns; the turn that runs is not touched."""
-    if state is None:
-        return None, Compacted()
-    after = without_older(state, turns_to_keep(state, request.keep))
-    dropped = after.dropped - state.dropped
-    if request.summary and dropped:
-        after = replace(after, summary=cut_to_size(request.summary, SUMMARY_LIMIT))
-    after = fitted(replace(after, used_at=max(after.used_at, request.at)))
-    return after, Compacted(dropped=dropped, kept=len(after.completed))
+    if state is None or (request.turn and request.turn != state.holder):
+        return state, Compacted()
+    seen = state.with_draft()
+    after = without_older(seen, turns_to_keep(seen, request.keep))
+    done = Compacted(dropped=after.dropped - seen.dropped, kept=len(after.completed))
+    if not done.dropped:
+        return state, done
+    summary = cut_to_size(request.summary, SUMMARY_LIMIT)
+    if request.turn:
+        before = state.draft.summary if state.draft else ""
+        draft = Draft(after.turns[0].id, summary or before)
+        after = replace(state, draft=draft)
+    elif summary:
+        after = replace(after, summary=summary)
+    return fitted(replace(after, used_at=max(after.used_at, request.at))), done
 
 
 def reset(state: SessionState) -> SessionState:
     """Forget the conversation; who has the session, who waits and whose it is stay."""
     running: tuple[Turn, ...] = () if state.running is None else (state.running,)
     gone = len(state.turns) - len(running)
-    return replace(state, turns=running, summary="", dropped=state.dropped + gone)
+    dropped = state.dropped + gone
+    return replace(state, turns=running, summary="", dropped=dropped, draft=None)

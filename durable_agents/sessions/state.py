@@ -12,6 +12,7 @@ from durable_agents.sessions.words import Closing, Place
 # How many turns that have ended are known by their id after they are gone.
 REMEMBERED = 64
 COMPLETED = "completed"
+LEFT = "left"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,19 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A compaction that counts for the running turn, and for good when that has completed.
+
+    Attributes:
+        keeps_from: The id of the first turn that stays.
+        summary: What the turns before it come to.
+    """
+
+    keeps_from: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
 class SessionState:
     """All that a session knows.
 
@@ -99,6 +113,7 @@ class SessionState:
         usage: The tokens of all turns, those that are gone among them.
         used_at: When the session was used last.
         wakes_at: When the entity's own signal comes that looks whether it has expired.
+        draft: A compaction that is not yet for good.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -111,6 +126,7 @@ class SessionState:
     usage: TokenUsage = field(default_factory=TokenUsage)
     used_at: str = ""
     wakes_at: str = ""
+    draft: Draft | None = None
 
     @property
     def running(self) -> Turn | None:
@@ -121,6 +137,17 @@ class SessionState:
     def completed(self) -> tuple[Turn, ...]:
         """The turns that ended well: the conversation."""
         return tuple(turn for turn in self.turns if turn.outcome == COMPLETED)
+
+    def with_draft(self) -> "SessionState":
+        """Return the state with its draft for good."""
+        ids = [turn.id for turn in self.turns]
+        state = replace(self, draft=None)
+        if self.draft is None or self.draft.keeps_from not in ids:
+            return state
+        first = ids.index(self.draft.keeps_from)
+        summary = self.draft.summary if first and self.draft.summary else self.summary
+        turns, dropped = self.turns[first:], self.dropped + first
+        return replace(state, turns=turns, dropped=dropped, summary=summary)
 
     def waits(self, turn: str) -> Waiting | None:
         """The turn with this id that waits."""
@@ -195,6 +222,7 @@ def ended(
         waiting=line[1:],
         usage=state.usage + turn.usage,
     )
+    state = state.with_draft() if turn.outcome == COMPLETED else replace(state, draft=None)
     state = granted(state, line[0]) if line else state
     closing = Closing(
         outcome=turn.outcome,

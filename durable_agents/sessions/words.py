@@ -179,11 +179,14 @@ class Compact(Word, frozen=True):
         keep: How many of the completed turns stay as they are, counted from the newest; None for
             those that have a third of all the bytes.
         summary: What the others come to; empty to drop them.
+        turn: The running turn that asks for it: the compaction counts for its requests, and for
+            good only when it has completed. Empty for a compaction that is for good at once.
         at: When, in UTC, as ISO 8601 has it.
     """
 
     keep: int | None = Field(default=None, ge=0)
     summary: str = ""
+    turn: Id = ""
     at: Moment
 
 

@@ -87,13 +87,32 @@ def test_an_overflow_is_compacted_to_a_third() -> None:
 
 def test_a_message_that_does_not_fit_leaves_the_session_as_it_was() -> None:
     """Case 17 (b), (c)."""
-    session = grown(2)
+    session = grown(3)
     session.begin("8", "y" * 30_000)
+    before = session.told("8")
+    session.call("compact", {"turn": "8", "keep": 1, "summary": "s", "at": at()})
+    assert session.told("8")[1:] == ["", "r2", "a2", "y" * 30_000]
     session.finish("8", outcome="failed", error="context_length_exceeded")
     session.begin("9", "x")
-    told = session.told("9")
-    assert "y" * 30_000 not in told
-    assert told[-2:] == ["a1", "x"]
+    assert session.told("9") == [*before[:-1], "x"]
+
+
+def test_a_compaction_for_a_turn_is_for_good_when_the_turn_has_completed() -> None:
+    session = grown(3)
+    session.begin("8", "y")
+    session.call("compact", {"turn": "8", "keep": 1, "at": at()})
+    session.begin("w", "w" * 300_000, on_busy="queue")
+    assert session.call("compact", {"turn": "8", "keep": 1, "at": at()}) == {"kept": 1}
+    session.finish("8", agent("z"))
+    assert session.told("w")[:-1] == ["q2", "", "r2", "a2", "y", "z"]
+    assert session.state.dropped == 2
+
+
+def test_a_compaction_of_a_turn_that_is_over_changes_nothing() -> None:
+    session = grown(3)
+    stored = session.stored
+    assert session.call("compact", {"turn": "1", "keep": 0, "at": at()}) == {}
+    assert session.stored == stored
 
 
 def test_a_run_is_told_when_the_older_turns_should_be_summarised() -> None:

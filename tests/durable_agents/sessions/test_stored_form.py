@@ -200,7 +200,15 @@ messages = st.builds(
     parts=parts.map(tuple),
     calls=called.map(tuple),
     author=texts,
-    result=st.none() | st.builds(ToolResult, call_id=texts, name=texts, text=texts),
+    result=st.none()
+    | st.builds(
+        ToolResult,
+        call_id=texts,
+        name=texts,
+        text=texts,
+        is_error=st.booleans(),
+        handoff=st.booleans(),
+    ),
 )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from durable_agents.errors import AgentCancelled
 from durable_agents.messages import SessionTurn
-from durable_agents.sessions import TurnEnded, conversation, exported
+from durable_agents.sessions import conversation, exported
 from tests.durable_agents.sessions.session_hub import (
     Session,
     agent,
@@ -236,10 +237,10 @@ def test_a_turn_that_lost_its_session_is_not_told_the_conversation() -> None:
     session = Session()
     session.begin("1", "hi")
     session.begin("2", "x", takeover="run-1")
-    with pytest.raises(TurnEnded):
+    with pytest.raises(AgentCancelled, match="no longer has session"):
         session.told("1")
     session.call("delete", {})
-    with pytest.raises(TurnEnded):
+    with pytest.raises(AgentCancelled, match="no longer has session"):
         conversation(None, SessionTurn(agent="Ada", key="s", turn="2"))
 
 
@@ -270,3 +271,11 @@ def test_an_operation_that_cannot_be_read_fails_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="Invalid isoformat"):
         session.call("touch", {"at": "yesterday"})
     assert session.stored == stored
+
+
+def test_a_turn_that_waits_and_is_cancelled_gives_up_its_place() -> None:
+    session = Session()
+    session.begin("1")
+    session.begin("2", on_busy="queue")
+    assert session.finish("2", outcome="cancelled").outcome == "left"
+    assert session.finish("1", agent("ok")).next is None
