@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from durable_agents.messages import Message, TokenUsage
 
@@ -22,7 +22,10 @@ def as_utc(moment: str) -> str:
     Raises:
         ValueError: It is no moment.
     """
-    parsed = datetime.fromisoformat(moment)
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        raise ValueError("no moment in ISO 8601") from None
     zoned = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return zoned.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -60,22 +63,25 @@ class SessionPolicy:
                 raise ValueError(f"{name} must be at least 1, or None")
 
 
-class Word(BaseModel, frozen=True):
+class Word(BaseModel):
     """Anything that goes to a session or comes from it."""
+
+    # What is said in a session has no place in a message or a log.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON data, without what is not set."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class Place(Word, frozen=True):
+class Place(Word):
     """A turn and the run that waits with it."""
 
     turn: Id
     instance: Id
 
 
-class Begin(Word, frozen=True):
+class Begin(Word):
     """Asks for the session, for one turn.
 
     Attributes:
@@ -98,7 +104,7 @@ class Begin(Word, frozen=True):
     principal: Id = ""
 
 
-class Grant(Word, frozen=True):
+class Grant(Word):
     """What came of asking for a session.
 
     Attributes:
@@ -124,7 +130,7 @@ class Grant(Word, frozen=True):
     answer: str = ""
 
 
-class Finish(Word, frozen=True):
+class Finish(Word):
     """Ends a turn.
 
     Attributes:
@@ -147,7 +153,7 @@ class Finish(Word, frozen=True):
     at: Moment
 
 
-class Closing(Word, frozen=True):
+class Closing(Word):
     """What came of ending a turn.
 
     Attributes:
@@ -166,13 +172,13 @@ class Closing(Word, frozen=True):
     steered: tuple[Place, ...] = ()
 
 
-class Leave(Word, frozen=True):
+class Leave(Word):
     """Gives up a place in line, or messages that nobody has taken in."""
 
     turn: Id
 
 
-class Compact(Word, frozen=True):
+class Compact(Word):
     """Replaces the older turns.
 
     Attributes:
@@ -190,7 +196,7 @@ class Compact(Word, frozen=True):
     at: Moment
 
 
-class Compacted(Word, frozen=True):
+class Compacted(Word):
     """What came of a compaction.
 
     Attributes:
@@ -202,13 +208,13 @@ class Compacted(Word, frozen=True):
     kept: int = 0
 
 
-class Touch(Word, frozen=True):
+class Touch(Word):
     """Says that a session is in use, so that it does not expire."""
 
     at: Moment
 
 
-class Clearance(Word, frozen=True):
+class Clearance(Word):
     """Asks to reset or delete a session.
 
     Attributes:
@@ -220,7 +226,7 @@ class Clearance(Word, frozen=True):
     anyone: bool = False
 
 
-class Done(Word, frozen=True):
+class Done(Word):
     """Whether something was done; if not, there is no such session for who asked."""
 
     done: bool

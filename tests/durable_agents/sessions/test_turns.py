@@ -268,8 +268,11 @@ def test_an_operation_that_cannot_be_read_fails_and_changes_nothing() -> None:
     stored = session.stored
     with pytest.raises(ValueError, match="turn"):
         session.call("begin", {"at": at()})
-    with pytest.raises(ValueError, match="Invalid isoformat"):
+    with pytest.raises(ValueError, match="no moment"):
         session.call("touch", {"at": "yesterday"})
+    with pytest.raises(ValueError, match="role") as failed:
+        session.call("begin", {"turn": "2", "messages": [{"parts": [{"text": "secret"}]}]})
+    assert "secret" not in str(failed.value)
     assert session.stored == stored
 
 
