@@ -2,11 +2,6 @@
 
 from durable_agents.agent import Agent, ChatClient
 from durable_agents.app import AgentBlueprint, AgentFunctionApp, DurableAgent
-from durable_agents.chat_client import (
-    AzureOpenAIChatClient,
-    OpenAIChatClient,
-    chat_client_from_environment,
-)
 from durable_agents.errors import (
     AgentCallFailed,
     AgentError,
@@ -22,6 +17,13 @@ from durable_agents.errors import (
     ModelUnavailable,
 )
 from durable_agents.messages import AgentResponse, TokenUsage
+from durable_agents.models import (
+    AzureOpenAIChatClient,
+    AzureOpenAIChatCompletionClient,
+    OpenAIChatClient,
+    OpenAIChatCompletionClient,
+    chat_client_from_environment,
+)
 from durable_agents.payloads import payload_store_from_environment
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "AgentResponse",
     "AgentTimeout",
     "AzureOpenAIChatClient",
+    "AzureOpenAIChatCompletionClient",
     "ChatClient",
     "CodeChanged",
     "ConfigurationError",
@@ -45,6 +48,7 @@ __all__ = [
     "ModelRejected",
     "ModelUnavailable",
     "OpenAIChatClient",
+    "OpenAIChatCompletionClient",
     "TokenUsage",
     "chat_client_from_environment",
     "payload_store_from_environment",

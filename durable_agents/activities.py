@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from durable_agents.agent import Agent, ChatClient
 from durable_agents.errors import AgentCallFailed
 from durable_agents.failure_text import to_text
-from durable_agents.messages import AgentResponse, CallPolicy, ModelRequest
+from durable_agents.messages import AgentResponse, CallPolicy, Message, ModelRequest
+from durable_agents.model import ChatRequest
 from durable_agents.structured_output import judge
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,21 @@ def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
         try:
             asked = _read(request, agent, chat_client.model)
             policy = asked.policy
-            response = await chat_client.complete(agent, asked)
-        except AgentCallFailed as error:
+            reply = await chat_client.complete(_chat(agent, asked))
+        except AgentCallFailed as failure:
+            error = failure.of(agent.name)
             logger.warning("%s", error)
             # What str() gives is all that crosses the boundary.
             error.args = (to_text(error, policy),)
-            raise
+            raise error from failure
+        response = AgentResponse(
+            text=reply.text,
+            usage=reply.usage,
+            agent=agent.name,
+            model=reply.model,
+            finish_reason=reply.finish_reason,
+            request_id=reply.request_id,
+        )
         logger.info(
             "agent '%s' (model '%s') answered: %d tokens in, %d out",
             agent.name,
@@ -56,6 +66,21 @@ def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
     ask.__name__ = ask.__qualname__ = agent.name
     ask.__doc__ = agent.description or f"Ask the agent {agent.name}."
     return ask
+
+
+def _chat(agent: Agent, asked: ModelRequest) -> ChatRequest:
+    messages = [Message.of("user", asked.message)]
+    if agent.instructions:
+        messages.insert(0, Message.of("system", agent.instructions))
+    for correction in asked.corrections:
+        messages.append(Message.of("assistant", correction.answer))
+        problem = (
+            f"That answer cannot be used: {correction.problem}. "
+            "Answer again, with valid JSON of the asked form and nothing else."
+        )
+        messages.append(Message.of("user", problem))
+    options = {**agent.options, **asked.options}
+    return ChatRequest(messages=tuple(messages), output=asked.output, options=options)
 
 
 def _read(request: object, agent: Agent, model: str) -> ModelRequest:

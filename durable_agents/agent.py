@@ -3,13 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from durabletask.task import RetryPolicy
 from pydantic import JsonValue
 
 from durable_agents.errors import InvalidAgent
-from durable_agents.messages import AgentResponse, ModelRequest
+from durable_agents.model import ChatModel
 
 # The model and the form of a request are not options: they are decided elsewhere.
 RESERVED_OPTIONS = frozenset(
@@ -19,21 +18,8 @@ RESERVED_OPTIONS = frozenset(
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-class ChatClient(Protocol):
-    """A way to a model. Retries are not its business: they are made durably, outside."""
-
-    @property
-    def model(self) -> str:
-        """The name of the model or deployment, for messages."""
-        ...
-
-    async def complete(self, agent: "Agent", request: ModelRequest) -> AgentResponse:
-        """Ask the model once.
-
-        Raises:
-            AgentCallFailed: There is no usable answer; the type says who must act.
-        """
-        ...
+# The name that apps know it by.
+ChatClient = ChatModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +43,7 @@ class Agent:
     name: str
     instructions: str = ""
     description: str = ""
-    chat_client: ChatClient | None = None
+    chat_client: ChatModel | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     retry: RetryPolicy | None = None
     corrections: int = 2

@@ -178,14 +178,16 @@ class AgentCall(_Call):
         self._policy = verdict.policy if verdict is not None else self._policy
         self._usage += response.usage
         response = response.model_copy(update={"usage": self._usage, "verdict": None})
+        found = verdict.value if verdict is not None else ""
         if verdict is not None and verdict.judged:
             problem = verdict.problem
         else:
-            problem = self._problem(response.text)
+            problem = self._problem(found or response.text)
         if problem:
             self._ask_again(response, problem)
         else:
-            self._accept(response)
+            # Without the thoughts or the fence around what was asked for.
+            self._accept(response.model_copy(update={"text": found or response.text}))
 
     def _problem(self, text: str) -> str:
         """Return what is wrong with an answer whose activity could not tell."""

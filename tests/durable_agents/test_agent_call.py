@@ -12,12 +12,13 @@ from durable_agents import (
     Agent,
     AgentCallFailed,
     AgentFunctionApp,
-    AgentResponse,
     AgentTimeout,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
 )
+from durable_agents.messages import ModelReply
+from durable_agents.model import ChatRequest
 from tests.durable_agents.scripted_model import DROP, Reply, ScriptedModel, fails, says
 from tests.durable_agents.virtual_host import VirtualHost
 
@@ -31,7 +32,7 @@ class Faulty:
 
     model = "faulty"
 
-    async def complete(self, agent: Agent, request: Any) -> AgentResponse:
+    async def complete(self, request: ChatRequest) -> ModelReply:
         raise KeyError("oops")
 
 
