@@ -168,7 +168,13 @@ class VirtualHost:
         datum = meta.Datum(type="json", value=task.input.value)
         argument = ActivityTriggerConverter.decode(datum, trigger_metadata=None)
         try:
-            result = function.get_user_function()(**{function.get_trigger().name: argument})
+            # Nobody listens for what a durable client would ask: there is none.
+            clients = {
+                one.name: "" for one in function.get_bindings() if one.type == "durableClient"
+            }
+            result = function.get_user_function()(
+                **{function.get_trigger().name: argument}, **clients
+            )
             result = await result if asyncio.iscoroutine(result) else result
         except Exception as error:
             details = pb.TaskFailureDetails(
