@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 class TextPart(BaseModel, frozen=True):
     """A text in a message."""
 
-    type: Literal["text"] = "text"
     text: str
 
 
@@ -27,12 +26,11 @@ class ImagePart(BaseModel, frozen=True):
         detail: How closely the model is to look: `low`, `high`, `auto`, or empty.
     """
 
-    type: Literal["image"] = "image"
     url: str
     detail: str = ""
 
 
-# Told apart by their fields: `type` is left out of stored data, as all defaults are.
+# Told apart by what they have: what is left out of a payload need not be stored for years.
 type Part = TextPart | ImagePart
 
 
