@@ -1,0 +1,289 @@
+"""Runs a user's own app in a test: all of it in this process, and none of it in real time."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import azure.functions as func
+from durabletask.internal import orchestrator_service_pb2 as pb
+
+from durable_agents.testing import events
+from durable_agents.testing.entities import entity_id
+from durable_agents.testing.functions import ORCHESTRATION, AppFunctions
+from durable_agents.testing.runs import Run
+from durable_agents.testing.task_hub import TaskHub
+from durable_agents.testing.work import Workers
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""The moment at which a test's time begins, unless it says another."""
+
+type App = func.FunctionRegister | Callable[[], func.FunctionRegister]
+
+
+class DurableTest:
+    """Runs an app: its orchestrations, activities and entities, with a clock that only tests move.
+
+    Every turn of an orchestrator is a replay of all before, as after a crash. Time stands still
+    until `advance`, or until `result` has to wait for a timer.
+
+    Args:
+        app: The app, or a function that makes it: then it is made anew after each kill.
+        now: The moment at which time begins.
+        kill_after: After how many recorded steps the host is killed, once: everything that runs
+            then is lost, and runs again.
+        patience: How many seconds of real time one activity may take.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        now: datetime = START,
+        kill_after: int | None = None,
+        patience: float = 10,
+    ) -> None:
+        self._app = app
+        self._hub = TaskHub(now if now.tzinfo else now.replace(tzinfo=UTC))
+        self._kill_after = kill_after
+        self._patience = patience
+        self._steps = 0
+        self._workers = Workers(self._hub, AppFunctions(self._made()), self._committed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        stack: TracebackType | None,
+    ) -> None:
+        self._workers.forget_all()
+
+    @property
+    def now(self) -> datetime:
+        """The moment at which the test's time stands, in UTC."""
+        return self._hub.now
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When something is due next: a timer, a delayed signal or start, or an activity's end."""
+        found = [due for due in (self._hub.next_due(), self._workers.next_due()) if due]
+        return min(found, default=None)
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been recorded: turns, results of activities, entity operations."""
+        return self._steps
+
+    @property
+    def runs(self) -> list[Run]:
+        """All orchestrations, in the order of their start."""
+        return [Run(self._hub, instance) for instance in self._hub.instances.values()]
+
+    def find(self, instance_id: str) -> Run:
+        """Return the orchestration with this id.
+
+        Raises:
+            LookupError: There is none.
+        """
+        return Run(self._hub, self._hub.require(instance_id))
+
+    def entity(self, name: str, key: str) -> Any:
+        """Return the state of an entity; None for one that is not there."""
+        found = self._hub.entities.get(entity_id(f"@{name}@{key}"))
+        return None if found is None or found.state is None else json.loads(found.state)
+
+    async def start(self, name: str, input: Any = None, *, instance_id: str = "") -> Run:
+        """Start an orchestration, and do all work until everything waits.
+
+        Raises:
+            LookupError: The app has no orchestrator of this name.
+            ValueError: There is an orchestration with this id.
+        """
+        functions = self._workers.functions
+        if not functions.knows(ORCHESTRATION, name):
+            raise LookupError(
+                f"the app has no orchestrator '{name}'; it has: {functions.names(ORCHESTRATION)}"
+            )
+        started = pb.ExecutionStartedEvent(name=name, input=_text(input))
+        found = self.find(self._hub.start(started, instance_id))
+        await self.settle()
+        return found
+
+    async def run(self, name: str, input: Any = None, *, instance_id: str = "") -> Run:
+        """Start an orchestration and return it when it has ended; see `result`."""
+        return await self.result(await self.start(name, input, instance_id=instance_id))
+
+    async def raise_event(self, run: Run | str, name: str, data: Any = None) -> None:
+        """Tell an orchestration something, and do all work until everything waits.
+
+        Raises:
+            LookupError: There is no such orchestration.
+        """
+        self._hub.raise_event(_id(run), name, _json(data))
+        await self.settle()
+
+    async def signal_entity(self, name: str, key: str, operation: str, data: Any = None) -> None:
+        """Send an operation to an entity, and do all work until everything waits."""
+        target = entity_id(f"@{name}@{key}")
+        asked = pb.SignalEntityRequest(instanceId=target, name=operation, input=_text(data))
+        self._hub.send(target, events.signal(self.now, target, self._hub.new_id(), asked))
+        await self.settle()
+
+    async def terminate(self, run: Run | str, output: Any = None) -> None:
+        """End an orchestration and its sub-orchestrations.
+
+        Raises:
+            LookupError: There is no such orchestration.
+        """
+        self._hub.require(_id(run))
+        self._hub.terminate(_id(run), _json(output), recurse=True)
+        await self.settle()
+
+    async def suspend(self, run: Run | str, reason: str = "") -> None:
+        """Pause an orchestration: what it is told waits.
+
+        Raises:
+            LookupError: There is no such orchestration.
+        """
+        self._hub.suspend(_id(run), reason)
+        await self.settle()
+
+    async def resume(self, run: Run | str, reason: str = "") -> None:
+        """Let a paused orchestration go on.
+
+        Raises:
+            LookupError: There is no such orchestration.
+        """
+        self._hub.resume(_id(run), reason)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Do all work until everything waits: for time, for an event, or for nothing.
+
+        Raises:
+            TimeoutError: An activity did not end within the patience; it is named.
+        """
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + self._patience
+        while self._workers.has_work or self._workers.is_busy:
+            steps = self._steps
+            await self._workers.step()
+            if self._steps != steps:
+                limit = loop.time() + self._patience
+            elif loop.time() > limit:
+                names = ", ".join(self._workers.names)
+                raise TimeoutError(
+                    f"after {self._patience} s of real time these still run: {names}. Give what "
+                    "should not end to `hold`, and what should take long to `takes`."
+                )
+
+    async def advance(
+        self,
+        *,
+        to: datetime | None = None,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> None:
+        """Let time pass: what is due happens at its moment, and then all work that comes of it.
+
+        Args:
+            to: The moment to which time passes, in place of a duration.
+            weeks: How long, in weeks; the others are added to it.
+            days: How long, in days.
+            hours: How long, in hours.
+            minutes: How long, in minutes.
+            seconds: How long, in seconds.
+
+        Raises:
+            ValueError: The moment is in the past.
+        """
+        duration = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        end = self.now + duration if to is None else to
+        if end < self.now:
+            raise ValueError(f"time does not go back from {self.now} to {end}")
+        await self.settle()
+        while (due := self.next_due) is not None and due <= end:
+            await self._pass_to(due)
+        self._hub.now = end
+
+    async def result(self, run: Run | str) -> Run:
+        """Return an orchestration when it has ended, well or not, letting time pass until then.
+
+        Raises:
+            AssertionError: It waits for something that time does not bring: it says for what.
+        """
+        run = self.find(_id(run))
+        await self.settle()
+        while not run.has_ended:
+            due = self.next_due
+            if due is None:
+                raise AssertionError(f"{run} does not end: it waits for {run.waits_for()}")
+            await self._pass_to(due)
+        return run
+
+    def hold(self, *names: str) -> None:
+        """Let no activity of these names begin, until they are released."""
+        self._workers.conduct.held.update(names)
+
+    async def release(self, *names: str) -> None:
+        """Let held activities run; without names, all of them."""
+        self._workers.conduct.held.difference_update(names or list(self._workers.conduct.held))
+        await self.settle()
+
+    def takes(self, name: str, duration: timedelta | float) -> None:
+        """Let an activity take so long, in the test's time (seconds, or a timedelta).
+
+        It runs at once; its result comes when the time has passed.
+        """
+        length = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+        self._workers.conduct.durations[name] = length
+
+    def lose_result(self, name: str, times: int = 1) -> None:
+        """Lose an activity's next results, as a crash just before they are recorded does.
+
+        It has run, and will run again.
+        """
+        self._workers.conduct.lost[name] = times
+
+    def kill(self) -> None:
+        """Kill the host: everything that runs is lost, and will run again with the next work.
+
+        What has been recorded stays. An app that is given as a function is made anew.
+        """
+        self._workers.forget_all()
+        if not isinstance(self._app, func.FunctionRegister):
+            self._workers.functions = AppFunctions(self._made(), self._workers.functions.client)
+
+    def _committed(self) -> None:
+        self._steps += 1
+        if self._steps == self._kill_after:
+            self.kill()
+
+    def _made(self) -> func.FunctionRegister:
+        return self._app if isinstance(self._app, func.FunctionRegister) else self._app()
+
+    async def _pass_to(self, moment: datetime) -> None:
+        self._hub.now = max(self.now, moment)
+        self._hub.deliver_due()
+        self._workers.deliver_due()
+        await self.settle()
+
+
+def _id(run: Run | str) -> str:
+    return run if isinstance(run, str) else run.id
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _text(value: Any) -> Any:
+    return events.text(_json(value))
