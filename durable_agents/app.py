@@ -130,7 +130,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
     def _add_activity(self, name: str, activity: Callable[..., Any]) -> None:
         # The client's settings alone, a text: see durable_clients.
         bound = self.activity_trigger(input_name="request", activity=name)(activity)
-        bind = self.generic_input_binding  # pyright: ignore[reportUnknownMemberType]
+        bind: Callable[..., Any] = self.generic_input_binding  # pyright: ignore
         bind("client", "durableClient")(bound)
 
     def get_agent(self, context: AnyContext, name: str) -> DurableAgent:

@@ -38,7 +38,6 @@ from durable_agents.messages import (
     ModelRequest,
     TimedCall,
     TokenUsage,
-    Verdict,
 )
 from durable_agents.retry import next_delay
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -125,12 +124,11 @@ def with_value(response: AgentResponse, output: OutputFormat | None, agent: str)
     Raises:
         CodeChanged: The answer does not fit the class that it was asked for.
     """
-    found = response.verdict.value if response.verdict is not None else ""
     response = response.model_copy(update={"verdict": None})
     if output is None:
         return response
     try:
-        value = output.value(found or response.text)
+        value = output.value(response.text)
     except ValueError as error:
         raise CodeChanged(
             "the code changed under a live instance, or what its checks look at: the "
@@ -145,9 +143,7 @@ def with_value(response: AgentResponse, output: OutputFormat | None, agent: str)
 
 def as_result(response: AgentResponse) -> dict[str, Any]:
     """Return an accepted answer as an orchestration of its own hands it on, as plain JSON data."""
-    found = response.verdict.value if response.verdict is not None else ""
-    kept = Verdict(policy=CallPolicy(), value=found) if found else None
-    return response.model_copy(update={"verdict": kept}).to_json()
+    return response.model_copy(update={"verdict": None}).to_json()
 
 
 class AgentCall(_Call):
@@ -219,14 +215,16 @@ class AgentCall(_Call):
             self._taken |= verdict.taken
             verdict = verdict.model_copy(update={"taken": self._taken})
         response = response.model_copy(update={"usage": self._usage, "verdict": verdict})
+        found = verdict.value if verdict is not None else ""
         if verdict is not None and (verdict.judged or verdict.calls):
             problem = verdict.problem
         else:
-            problem = self._problem(response.text)
+            problem = self._problem(found or response.text)
         if problem:
             self._ask_again(response, problem)
         else:
-            self._accept(response)
+            # Without the thoughts or the fence around what was asked for.
+            self._accept(response.model_copy(update={"text": found or response.text}))
 
     def _problem(self, text: str) -> str:
         """Return what is wrong with an answer whose activity could not tell."""

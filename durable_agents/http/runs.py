@@ -209,8 +209,7 @@ def _completed(state: OrchestrationState) -> dict[str, Any]:
         "usage": response.usage.model_dump(),
     }
     if _input(state).output is not None:
-        found = response.verdict.value if response.verdict is not None else ""
-        body["value"] = json.loads(found or response.text)
+        body["value"] = json.loads(response.text)
     if response.notes:
         body["notes"] = list(response.notes)
     return body
