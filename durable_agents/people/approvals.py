@@ -125,9 +125,9 @@ def decided(prepared: PreparedCall, answer: Answer) -> Decision:
         because = f": {reason}" if reason else ""
         return _not_made(prepared, f"rejected by {who}{because}; the call was not made")
     arguments = prepared.arguments
-    changes: object = said.get("arguments")
-    if isinstance(changes, dict):
-        merged = {**json.loads(arguments), **_object(changes)}
+    changes = _object(said.get("arguments"))
+    if changes:
+        merged = {**json.loads(arguments), **changes}
         arguments = json.dumps(merged, ensure_ascii=False)
     mark = fingerprint(prepared.call.name, arguments)
     call = prepared.model_copy(update={"arguments": arguments, "approval": False})
