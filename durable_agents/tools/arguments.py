@@ -4,6 +4,7 @@ The arguments that come out are effective: checked, with defaults, as the tool w
 are what a person approves, and what runs.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -97,12 +98,12 @@ class ArgumentReader:
         try:
             return self._parameters.check_text(written(given))
         except ValidationError as error:
-            unwrapped = _unwrapped(given, error)
-            if unwrapped == given:
+            mended = _mended(given, error)
+            if mended == given:
                 raise _Refused(described(error, self._parameters.plain_schema)) from None
         except Exception as error:  # of a validator of the tool's author
             raise _Refused(f"the arguments cannot be checked ({type(error).__name__})") from None
-        return self._checked(unwrapped)
+        return self._checked(mended)
 
     def _effective(self, checked: BaseModel) -> str:
         for check in self._checks:
@@ -144,16 +145,37 @@ class ArgumentReader:
             raise _Refused(listed(found))
 
 
-def _unwrapped(given: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """Return the arguments with arrays and objects that were written as JSON texts unwrapped."""
-    result = dict(given)
+def _mended(given: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Return the arguments with what is plainly meant in place of what does not fit.
+
+    An array or an object that was written as a JSON text is unwrapped. A null inside of an object
+    is left out, so that it means the default, if there is one.
+    """
+    result = copy.deepcopy(given)
     for detail in error.errors(include_url=False, include_context=False):
-        name = str(detail["loc"][0]) if detail["loc"] else ""
-        value = result.get(name)
+        holder, key = _place(result, detail["loc"])
+        value = holder.get(key)
+        if value is None:
+            holder.pop(key, None)
         inner = read_value(value) if isinstance(value, str) else None
         if isinstance(inner, list | dict):
-            result[name] = inner
+            holder[key] = inner
     return result
+
+
+def _place(given: dict[str, Any], steps: tuple[int | str, ...]) -> tuple[dict[str, Any], str]:
+    """Return the innermost object on the way to a place, and the key there."""
+    holder, key = given, ""
+    value: Any = given
+    for step in steps:
+        # A place also has names of branches in it, which are nowhere in the data.
+        if isinstance(value, dict) and step in value:
+            holder, key = cast("dict[str, Any]", value), str(step)
+            value = holder[key]
+        elif isinstance(value, list) and isinstance(step, int):
+            items = cast("list[Any]", value)
+            value = items[step] if step < len(items) else None
+    return holder, key
 
 
 def _same_number(left: object, right: object) -> bool:

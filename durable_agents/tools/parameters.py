@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from durable_agents.errors import InvalidAgent
+from durable_agents.strict_schema import strict_schema
 from durable_agents.tools.context import ToolContext
-from durable_agents.tools.strict_form import strict_form
 
 _CONFIG = ConfigDict(
     extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
@@ -51,7 +51,7 @@ class Parameters:
         self.optional = frozenset(str(one.alias) for one in fields if not one.is_required())
         self.context = context
         self.plain_schema = _plain_schema(model, told)
-        self.schema, self.strict = strict_form(self.plain_schema, self.nullable)
+        self.schema, self.strict = strict_schema(self.plain_schema, optional_as_null=True)
 
     @classmethod
     def of(
