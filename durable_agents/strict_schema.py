@@ -15,6 +15,7 @@ from durable_agents.json_schema import UnusableSchema, is_strict
 _MOST_PROPERTIES = 100
 _MOST_LEVELS = 5
 _DEEPEST = 100
+_MOST_PARTS = 5_000
 
 _LIMITS = (
     "format",
@@ -66,6 +67,7 @@ class _Strict:
         self._root = root
         self._optional_as_null = optional_as_null
         self._inlining: list[str] = []
+        self._parts = 0
 
     def whole(self) -> dict[str, Any]:
         result = self._part({name: part for name, part in self._root.items() if name != "$defs"})
@@ -85,7 +87,10 @@ class _Strict:
     def _part(self, schema: Any) -> Any:
         if not isinstance(schema, Mapping):
             return schema
-        part = {name: v for name, v in cast("Mapping[str, Any]", schema).items()}
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise UnusableSchema(f"written out it has more than {_MOST_PARTS} parts")
+        part = dict(cast("Mapping[str, Any]", schema))
         for name in _LEFT_OUT:
             part.pop(name, None)
         one_of_one = part.get("allOf")

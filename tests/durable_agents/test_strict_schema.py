@@ -143,6 +143,16 @@ def test_schema_that_makes_no_sense_is_not_strict_and_not_touched(schema: dict[s
     assert strict_schema(schema) == (schema, False)
 
 
+@pytest.mark.timeout(30)
+def test_schema_that_grows_when_it_is_written_out_is_given_up() -> None:
+    defs: dict[str, Any] = {"D40": {"type": "string"}}
+    for number in range(40):
+        both = {"$ref": f"#/$defs/D{number + 1}", "description": "x"}
+        defs[f"D{number}"] = {"anyOf": [both, both]}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": defs}
+    assert strict_schema(schema) == (schema, False)
+
+
 def test_limits_are_told_in_the_description() -> None:
     schema, _ = strict_schema(Limited.model_json_schema())
     assert schema["properties"]["grade"]["description"] == "how good (minimum: 1; maximum: 5)"
