@@ -55,6 +55,7 @@ _LIMITS_OF = {
 }
 _BRANCHES = ("anyOf", "oneOf", "allOf")
 _STRUCTURE = ("type", "enum", "const", "properties", "required", "additionalProperties", "items")
+_SHAPES = {"type", "enum", "anyOf", "$ref"}
 _STRICT = {*_STRUCTURE, "anyOf", "$ref", "$defs", "title", "description"}
 _NOTES = {"title", "description", "default", "examples", "format", "$schema", "$id", "$comment"}
 _KNOWN = {*_STRUCTURE, *_BRANCHES, *_LIMITS, *_NOTES, "$ref", "$defs", "definitions", "deprecated"}
@@ -119,32 +120,15 @@ def is_strict(schema: Schema) -> bool:
             return False
         if "$ref" in part and len(part) > 1:
             return False
+        if not _SHAPES & set(part):  # a value of any kind
+            return False
+        if part.get("type") == "array" and "items" not in part:
+            return False
         if part.get("type") == "object":
             closed = part.get("additionalProperties") is False
             if not closed or set(part.get("required", ())) != set(part.get("properties", {})):
                 return False
     return True
-
-
-def closed(schema: Schema) -> Schema:
-    """Return the schema with every object closed and every property required, as `strict` asks."""
-    if isinstance(schema, bool):
-        return schema
-    result = dict(schema)
-    for name in ("properties", "$defs", "definitions"):
-        if name in result:
-            result[name] = {key: closed(part) for key, part in result[name].items()}
-    for name in _BRANCHES:
-        if name in result:
-            result[name] = [closed(part) for part in result[name]]
-    if "items" in result:
-        result["items"] = closed(result["items"])
-    if result.get("type") == "object":
-        result.setdefault("additionalProperties", False)
-        result["required"] = list(result.get("properties", {}))
-    # A default says nothing where every property is required, and strict servers refuse it.
-    result.pop("default", None)
-    return result
 
 
 class _Check:
@@ -237,7 +221,8 @@ class _Check:
             if keyword == "allOf":
                 found += [problem for result in results for problem in result]
             elif not valid:
-                found.append(f"{place} has none of the allowed forms ({results[0][0]:.300})")
+                why = " | ".join(dict.fromkeys(" and ".join(result[:2]) for result in results))
+                found.append(f"{place} has none of the allowed forms ({why:.300})")
             elif keyword == "oneOf" and valid > 1:
                 found.append(f"{place} has more than one of the allowed forms")
         return found

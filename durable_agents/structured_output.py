@@ -5,20 +5,20 @@ the value of an answer that was accepted (`OutputFormat.value`).
 """
 
 import functools
-import json
-import math
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from durable_agents import json_schema
+from durable_agents import json_schema, json_text
 from durable_agents.errors import InvalidInput
-from durable_agents.json_schema import Schema, UnusableSchema
+from durable_agents.json_schema import UnusableSchema
 from durable_agents.messages import ModelRequest, OutputSchema, Verdict
+from durable_agents.strict_schema import strict_schema
 
 type ResponseFormat = type[BaseModel] | Mapping[str, Any]
 
@@ -84,7 +84,7 @@ class OutputFormat:
             ValueError: It does not fit the class: that is not the class it was accepted for.
         """
         if self._model is None:
-            return _parsed(text)
+            return json_text.parse(text)
         try:
             return self._model.model_validate_json(text)
         except ValidationError as error:
@@ -94,7 +94,7 @@ class OutputFormat:
     def read(self, text: str) -> Valid | Invalid:
         """Return what the answer `text` says, or why it cannot be taken."""
         try:
-            value = _parsed(text)
+            value = json_text.parse(text)
         except (ValueError, RecursionError) as error:
             return Invalid(f"the answer is not valid JSON: {error}")
         if self._model is None:
@@ -110,11 +110,9 @@ class OutputFormat:
 
 @functools.lru_cache(maxsize=256)
 def _of_class(model: type[BaseModel]) -> OutputFormat:
-    plain: Schema = model.model_json_schema()
-    strict = cast("Mapping[str, Any]", json_schema.closed(plain))
-    # Types that strict servers do not take (a dict, a pattern) go out as they are: the answer
-    # is checked against the class in any case.
-    chosen = strict if json_schema.is_strict(strict) else plain
+    # What strict servers do not take (a dict) goes out as it is: the answer is checked against the
+    # class in any case.
+    chosen, _ = strict_schema(model.model_json_schema())
     place = f"{model.__module__}:{model.__qualname__}"
     schema = _output_schema(model.__name__, chosen).model_copy(update={"python_class": place})
     return OutputFormat(schema, model)
@@ -126,15 +124,22 @@ def judge(request: ModelRequest, text: str) -> Verdict | None:
     A class is found again by its name, and counts only if its schema is the one that was asked for:
     an answer is held to what its request said. Where there is no such class the answer is not
     judged here, but by the orchestrator, which has it.
+
+    Where the JSON is a part of the answer only (in a fence, after thoughts), that part is judged,
+    and is the verdict's `value`.
     """
     if request.policy is None:
         return None  # a request of before there were verdicts
-    output = _formats.find(request.output) if request.output is not None else None
-    if output is None:
+    if request.output is None:
         return Verdict(policy=request.policy)
-    found = output.read(text)
+    part = json_text.found(text)
+    value = part if part is not None and part != text.strip(" \t\r\n") else ""
+    output = _formats.find(request.output)
+    if output is None:
+        return Verdict(policy=request.policy, value=value)
+    found = output.read(value or text)
     problem = found.problem if isinstance(found, Invalid) else ""
-    return Verdict(policy=request.policy, judged=True, problem=problem)
+    return Verdict(policy=request.policy, judged=True, problem=problem, value=value)
 
 
 class _Formats:
@@ -174,14 +179,17 @@ class _Formats:
 _formats = _Formats()
 
 
-def _parsed(text: str) -> Any:
-    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-
-
 def _described_all(error: ValidationError) -> str:
     # Without the input: what the model said does not belong into messages and logs.
-    details = error.errors(include_url=False, include_input=False, include_context=False)
-    return _listed([_described(detail["loc"], detail["msg"]) for detail in details])
+    details = error.errors(include_url=False, include_input=False)
+    return _listed([_described(detail["loc"], _message(detail)) for detail in details])
+
+
+def _message(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":  # pydantic's own message quotes the answer
+        return f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"
+    return detail["msg"]
 
 
 def _output_schema(name: str, schema: Mapping[str, Any]) -> OutputSchema:
@@ -190,18 +198,6 @@ def _output_schema(name: str, schema: Mapping[str, Any]) -> OutputSchema:
     # Strict servers want an object at the top.
     strict = schema.get("type") == "object" and json_schema.is_strict(schema)
     return OutputSchema(name=clean, json_schema=dict(schema), strict=strict)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    # 1e999 is JSON, but Python's infinity is not: a flow that returned it would return no JSON.
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text:.20} is too large a number")
-    return number
 
 
 def _described(place: tuple[int | str, ...], message: str) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from durable_agents import Agent, AgentFunctionApp, AgentResponse, OpenAIChatClient
-from durable_agents.messages import ModelRequest
+from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient
+from durable_agents.messages import Message, ModelReply
+from durable_agents.model import ChatModel, ChatRequest
 from tests.durable_agents.scripted_model import ScriptedModel
 from tests.durable_agents.virtual_host import Outcome, VirtualHost
 
@@ -23,6 +24,8 @@ def strict_typing(monkeypatch: pytest.MonkeyPatch) -> None:
 async def model() -> AsyncIterator[ScriptedModel]:
     async with ScriptedModel() as server:
         yield server
+        # Whatever a test is about: no server may refuse what is sent.
+        assert server.faults == []
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def run(app: AgentFunctionApp) -> Callable[..., Any]:
     return run_flow
 
 
-async def ask(client: OpenAIChatClient, message: str = "Hello?", **request: Any) -> AgentResponse:
-    """Ask an agent's model once."""
-    agent = Agent(name="Ada", instructions="You are Ada.", chat_client=client)
-    return await client.complete(agent, ModelRequest(message=message, **request))
+async def ask(client: ChatModel, message: str = "Hello?", **request: Any) -> ModelReply:
+    """Ask a model once."""
+    said = (Message.of("system", "You are Ada."), Message.of("user", message))
+    return await client.complete(ChatRequest(**{"messages": said, **request}))

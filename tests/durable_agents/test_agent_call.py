@@ -12,12 +12,13 @@ from durable_agents import (
     Agent,
     AgentCallFailed,
     AgentFunctionApp,
-    AgentResponse,
     AgentTimeout,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
 )
+from durable_agents.messages import ModelReply
+from durable_agents.model import ChatRequest
 from tests.durable_agents.scripted_model import DROP, Reply, ScriptedModel, fails, says
 from tests.durable_agents.virtual_host import VirtualHost
 
@@ -31,7 +32,7 @@ class Faulty:
 
     model = "faulty"
 
-    async def complete(self, agent: Agent, request: Any) -> AgentResponse:
+    async def complete(self, request: ChatRequest) -> ModelReply:
         raise KeyError("oops")
 
 
@@ -240,7 +241,7 @@ async def test_native_orchestrator_of_the_sdk_can_call_agents(app: AgentFunction
     assert (await VirtualHost(app).run("native", "Hello?")).output == "An answer."
 
 
-@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, ["Hello?"], "\ud83d"])
+@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, [], [7], ["  "], "\ud83d"])
 async def test_message_that_is_no_text_is_refused_before_any_request(
     run: Run, model: ScriptedModel, given: Any
 ) -> None:
