@@ -1,5 +1,6 @@
 """What is wrong with a chat completions request, by the rules that real servers hold to."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ def faults_of(body: dict[str, Any]) -> list[str]:
         *(fault for message in messages for fault in _of_message(message)),
         *_of_tools(body),
         *_of_form(body.get("response_format")),
+        *_of_text(body),
     ]
 
 
@@ -34,6 +36,13 @@ def _calls_and_results(messages: list[dict[str, Any]]) -> Iterator[str]:
             yield f"V3: the ids in message {number} are {wanted}"
     if wanted:
         yield f"V1: no result for {wanted}"
+
+
+def _of_text(body: dict[str, Any]) -> Iterator[str]:
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        yield "V9: half of a surrogate pair"
 
 
 def _of_message(message: dict[str, Any]) -> Iterator[str]:
