@@ -12,7 +12,7 @@ from grpc import RpcError, StatusCode
 
 from durable_agents.errors import AgentCancelled, InvalidInput
 from durable_agents.failure_text import from_details
-from durable_agents.handle import read_messages
+from durable_agents.handle import read_messages, require_options
 from durable_agents.http.problems import Problem, failed_run
 from durable_agents.http.requests import RunCall
 from durable_agents.messages import AgentResponse, Principal, RunRequest
@@ -97,6 +97,7 @@ class AgentRuns:
         agent = self._agent.agent
         try:
             messages = read_messages(call.message, agent.name)
+            require_options(call.options, agent.name)
             wanted = call.response_format or agent.response_format
             output = OutputFormat.create(wanted).schema if wanted is not None else None
         except InvalidInput as error:
