@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from durable_agents.errors import InvalidAgent
 from durable_agents.messages import RunLimits
 from durable_agents.model import RESERVED_OPTIONS, ChatModel
+from durable_agents.sessions import SessionPolicy
 from durable_agents.structured_output import ResponseFormat
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Agent:
         retry: How its calls are retried; None for the policy of the app.
         corrections: How often an answer that is not in the asked form is asked for again.
         limits: How far one run may go.
+        sessions: How its sessions are kept.
 
     Raises:
         InvalidAgent: The name cannot be one, an option is not for an agent to set, or a tool
@@ -70,6 +72,7 @@ class Agent:
     retry: RetryPolicy | None = None
     corrections: int = 2
     limits: RunLimits = field(default_factory=RunLimits)
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

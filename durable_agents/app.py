@@ -22,6 +22,8 @@ from durable_agents.model import ChatModel
 from durable_agents.registry import Registry
 from durable_agents.retry import default_retry_policy
 from durable_agents.run import run_orchestrator
+from durable_agents.session_turns import ENDED_FUNCTION, instance_ended
+from durable_agents.sessions import session_entity
 
 
 class _FlowDecorators(df.Blueprint):
@@ -92,11 +94,14 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         if payload_store is not None:
             self.configure_large_payloads(payload_store=payload_store)
         self._registry = Registry(
-            retry or default_retry_policy(os.environ), chat_client, reserved=(CALL_FUNCTION,)
+            retry or default_retry_policy(os.environ),
+            chat_client,
+            reserved=(CALL_FUNCTION, ENDED_FUNCTION),
         )
         self.function_name(CALL_FUNCTION)(
             self.orchestration_trigger("context", CALL_FUNCTION)(_timed_call(self._registry))
         )
+        self._add_activity(ENDED_FUNCTION, instance_ended)
         if http_routes:
             AgentRoutes(self._registry).register(self)
         for agent in agents:
@@ -121,6 +126,9 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
             self._add_activity(one.name, one.activity)
             self.orchestration_trigger("context", one.run_name)(
                 run_orchestrator(self._registry, one.run_name)
+            )
+            self.entity_trigger("context", one.session_name)(
+                session_entity(one.name, one.agent.sessions)
             )
         for one in tools:
             activity = self._registry.tool_activity(one.activity)

@@ -31,11 +31,10 @@ from durable_agents.messages import (
     ToolResult,
 )
 from durable_agents.registry import RegisteredAgent, Registry
+from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
+from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.tool_calls import AgentToolTask, ToldTask, ToolCallTask
 from durable_agents.turn import CallTools, Final, HandOff, next_step
-
-# The event that cancels a run; its data says why.
-CANCEL_EVENT = "cancel"
 
 type Steps[T] = Generator[Task[Any], Any, T]
 
@@ -67,7 +66,9 @@ class AgentRun:
         self._registry = registry
         self._request = request
         self._agent: RegisteredAgent = registry.get(request.agent)
-        self._messages: list[Message] = list(request.messages)
+        # A session has the message, and what was said before it; the rest is said here.
+        self._messages: list[Message] = [] if request.session else list(request.messages)
+        self._session = RunSession(context, request, self._until)
         self._usage = TokenUsage()
         self._turns = 0
         self._tool_calls = 0
@@ -86,10 +87,16 @@ class AgentRun:
             AgentCallFailed: There is none; what had been used until then is in its `usage`.
         """
         try:
+            opened = yield from self._session.open()
+            if opened is not None and opened.answered:
+                return self._answer(AgentResponse(text=opened.answer, agent=self._agent.name))
+            if opened is not None and opened.compact:
+                yield from self._summarise()
             return (yield from self._loop())
         except AgentCallFailed as error:
             error.agent = error.agent or self._agent.name
             error.usage = self._usage
+            yield from self._session.give_up(error, tuple(self._messages), self._usage)
             raise
 
     def _loop(self) -> Steps[AgentResponse]:
@@ -97,7 +104,10 @@ class AgentRun:
             response = yield from self._ask_model()
             match next_step(response):
                 case Final():
-                    return self._answer(response)
+                    self._add_said(response)
+                    said = tuple(self._messages)
+                    if (yield from self._session.finish(said, self._usage, self._notes)):
+                        return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
                     self._messages += yield from self._call_tools(calls)
@@ -111,14 +121,39 @@ class AgentRun:
         if self._turns > self._request.limits.turns:
             raise self._exceeded(f"no answer after {self._request.limits.turns} turns")
         self._show("model")
-        agent = self._agent
         request = ModelRequest(
             version=2,
             messages=tuple(self._messages),
             output=self._request.output,
             options=self._options(),
+            session=self._session.turn,
             instance=self._context.instance_id,
         )
+        try:
+            response = yield from self._ask(request)
+        except AgentCallFailed as error:
+            if not (yield from self._session.make_room(error)):
+                raise
+            self._notes.append(COMPACTED)
+            return (yield from self._ask_model())
+        self._messages += self._session.took(response)
+        return response
+
+    def _summarise(self) -> Steps[None]:
+        """Have the older turns of the session summarised; without a summary they stay."""
+        self._show("summary")
+        request = self._session.summary_request(instance=self._context.instance_id)
+        try:
+            summary = yield from self._ask(request)
+        except (AgentCancelled, AgentTimeout):
+            raise
+        except AgentCallFailed:
+            return
+        yield from self._session.summarised(summary.text)
+        self._notes.append(SUMMARISED)
+
+    def _ask(self, request: ModelRequest) -> Steps[AgentResponse]:
+        agent = self._agent
         plan = CallPlan(
             agent=agent.name,
             model=agent.model.model,
@@ -135,8 +170,6 @@ class AgentRun:
                 self._usage += error.usage or TokenUsage()
             raise
         self._usage += response.usage
-        if response.verdict is not None:
-            self._messages += response.verdict.taken.values()
         return response
 
     def _call_tools(
@@ -211,7 +244,7 @@ class AgentRun:
             principal=self._request.principal,
         )
 
-    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall]) -> None:
+    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall] = ()) -> None:
         parts = (TextPart(text=response.text),) if response.text.strip() else ()
         self._messages.append(
             Message(

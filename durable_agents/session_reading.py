@@ -4,7 +4,13 @@ from dataclasses import dataclass, field
 
 from durable_agents.durable_clients import durable_client
 from durable_agents.messages import Message, ModelRequest, SessionTurn
-from durable_agents.sessions import SessionState, conversation, from_document, session_entity_id
+from durable_agents.sessions import (
+    SessionState,
+    conversation,
+    from_document,
+    session_entity_id,
+    to_summarise,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
         return Conversation(asked.messages or (Message.of("user", asked.message),))
     state = await read_session(client, asked.session)
     before, steering = conversation(state, asked.session)
+    if asked.session.older and state is not None:
+        return Conversation((*to_summarise(state), *asked.messages))
     return Conversation((*before, *asked.messages, *steering.values()), steering)
 
 

@@ -7,7 +7,7 @@ the scheduler, in an activity. An event only wakes who waits: what is so, the en
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
@@ -267,7 +267,7 @@ class _Opening:
         yield from self._until(when_any([self._woken, timer]))
 
     def _has_ended(self, instance: str) -> Steps[bool]:
-        task = self._context.call_activity(ENDED_FUNCTION, input=instance)
+        task: Task[Any] = self._context.call_activity(ENDED_FUNCTION, input=instance)
         return bool((yield from self._until(task)))
 
     def _too_large(self, reason: str) -> MessageTooLarge:
@@ -285,7 +285,7 @@ def _call(
 ) -> Steps[Any]:
     """Do an operation of a session, whatever becomes of the run unless `until` is given."""
     entity = session_entity_id(session.agent, session.key)
-    task: Task[Any] = context.call_entity(entity, operation, word.to_json())
+    task = cast("Task[Any]", context.call_entity(entity, operation, word.to_json()))
     try:
         if until is not None:
             return (yield from until(task))
