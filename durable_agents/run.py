@@ -16,6 +16,7 @@ from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
     AgentTimeout,
+    InvalidAgentOutput,
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
@@ -33,6 +34,7 @@ from durable_agents.messages import (
 from durable_agents.registry import RegisteredAgent, Registry
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
 from durable_agents.session_turns import CANCEL_EVENT
+from durable_agents.structured_output import Invalid, OutputFormat
 from durable_agents.tool_calls import AgentToolTask, ToldTask, ToolCallTask
 from durable_agents.turn import CallTools, Final, HandOff, next_step
 
@@ -89,7 +91,7 @@ class AgentRun:
         try:
             opened = yield from self._session.open()
             if opened is not None and opened.answered:
-                return self._answer(AgentResponse(text=opened.answer, agent=self._agent.name))
+                return self._answered_by_another(opened.answer)
             if opened is not None and opened.compact:
                 yield from self._summarise()
             return (yield from self._loop())
@@ -275,6 +277,17 @@ class AgentRun:
                 "notes": tuple(self._notes),
             }
         )
+
+    def _answered_by_another(self, text: str) -> AgentResponse:
+        """Return the answer of the turn that the message was put into."""
+        if self._request.output is not None:
+            found = OutputFormat(self._request.output, None).read(text)
+            if isinstance(found, Invalid):
+                raise InvalidAgentOutput(
+                    f"the turn that took the message in answered in another form: {found.problem}",
+                    agent=self._agent.name,
+                )
+        return self._answer(AgentResponse(text=text, agent=self._agent.name))
 
     def _until[T](self, task: Task[T]) -> Steps[T]:
         """Wait for a task, for the run to be cancelled, or for its deadline."""

@@ -253,6 +253,17 @@ async def test_who_gives_up_waiting_is_not_heard_later(host: Host, how: str, kin
     assert host.texts() == ["one", "An answer.", "three"]
 
 
+@pytest.mark.parametrize("key", ["ann@example.com", "a/b#c?d\\e%40", "s\n\x7f", "λ 漢", "x" * 256])
+async def test_a_session_may_have_any_id(host: Host, key: str) -> None:
+    for turn in ("1", "2"):
+        ended = await host.say(f"q{turn}", turn, session=key)
+        assert ended.output["session_id"] == key
+    assert host.texts() == ["q1", "An answer.", "q2"]
+    other = await host.say("alone", "3", session=key.replace("@", "%40") + "!")
+    assert other.status == "Completed"
+    assert host.texts() == ["alone"]
+
+
 async def test_a_session_is_not_found_by_another_principal(host: Host) -> None:
     await host.say("mine", "1", principal={"id": "ann"})
     refused = await host.say("whose?", "2", principal={"id": "bob"})
@@ -276,6 +287,46 @@ async def test_a_session_that_is_deleted_under_a_run_ends_the_run(host: Host) ->
     await host.release("Ada")
     assert "AgentCancelled" in str((await host.result(run)).failure)
     assert host.entity("dafx-Ada", "s") is None
+
+
+async def test_who_waits_for_a_session_that_is_deleted_begins_it_anew(host: Host) -> None:
+    host.hold("Ada")
+    first = await host.say("hi", "1", wait=False)
+    second = await host.say("me too", "2", wait=False, on_busy="queue")
+    await host.signal_entity("dafx-Ada", "s", "delete", {"anyone": True})
+    await host.release("Ada")
+    assert (await host.result(first)).status == "Failed"
+    assert (await host.result(second)).output["text"] == "An answer."
+    assert host.texts() == ["me too"]
+
+
+async def test_waiting_for_an_hour_stores_the_message_once(host: Host) -> None:
+    host.hold("Ada")
+    await host.say("hi", "1", wait=False)
+    second = await host.say("x" * 50_000, "2", wait=False, on_busy="queue")
+    await host.advance(hours=1)
+    stored = b"".join(event.SerializeToString() for event in second.history)
+    assert stored.count(b"x" * 50_000) <= 2  # as the run's input, and on its way to the session
+    assert len(second.history) < 1_000
+
+
+FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize(("answer", "status"), [('{"n": 7}', "Completed"), ("seven", "Failed")])
+async def test_a_steering_message_gets_no_answer_in_another_form(
+    host: Host, answer: str, status: str
+) -> None:
+    host.model.will(calls(("a", "slow", "{}")), says(answer))
+    host.hold("slow")
+    await host.say("count", "1", wait=False)
+    output = {"name": "N", "json_schema": FORM}
+    second = await host.say("as json", "2", wait=False, on_busy="steer", output=output)
+    await host.release("slow")
+    ended = await host.result(second)
+    assert ended.status == status
+    if status == "Failed":
+        assert "InvalidAgentOutput" in str(ended.failure)
 
 
 OVERFLOW = {
