@@ -5,7 +5,7 @@ also where it is JSON. A new field needs a default, and no field changes its mea
 """
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -16,6 +16,9 @@ type Status = Literal["pending", "answered", "expired", "withdrawn"]
 type Outcome = Literal[
     "accepted", "unknown", "invalid", "not_allowed", "already_answered", "too_late"
 ]
+
+# Ten years: what is longer is a mistake, and no calendar has an end for it.
+type Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=False)]
 
 # A tool's call that waits for a person: `durable_agents.people.approvals`.
 TOOL_APPROVAL = "tool-approval"
@@ -38,7 +41,7 @@ class Escalation(BaseModel, frozen=True):
         to: Ids or names of principals.
     """
 
-    after: float = Field(gt=0)
+    after: Seconds
     to: tuple[str, ...] = Field(min_length=1)
 
 
@@ -66,10 +69,10 @@ class HumanRequest(BaseModel, frozen=True):
     question: str
     details: str = "{}"
     answer_schema: str = ""
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: Seconds | None = None
     answerers: tuple[str, ...] = ()
-    reminders: tuple[float, ...] = ()
-    escalations: tuple[Escalation, ...] = ()
+    reminders: tuple[Seconds, ...] = Field(default=(), max_length=100)
+    escalations: tuple[Escalation, ...] = Field(default=(), max_length=100)
     notify: str = ""
     agent: str = ""
     session: str = ""
