@@ -221,7 +221,7 @@ class _Check:
             if keyword == "allOf":
                 found += [problem for result in results for problem in result]
             elif not valid:
-                why = " | ".join(dict.fromkeys(result[0] for result in results))
+                why = " | ".join(dict.fromkeys(" and ".join(result[:2]) for result in results))
                 found.append(f"{place} has none of the allowed forms ({why:.300})")
             elif keyword == "oneOf" and valid > 1:
                 found.append(f"{place} has more than one of the allowed forms")

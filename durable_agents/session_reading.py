@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from durable_agents.messages import Message, ModelRequest
+from durable_agents.durable_clients import durable_client
+from durable_agents.messages import Message, ModelRequest, SessionTurn
+from durable_agents.sessions import SessionState, conversation, from_document, session_entity_id
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,28 @@ class Conversation:
 
 
 async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
-    """Return the conversation that a request belongs to."""
-    own = asked.messages or (Message.of("user", asked.message),)
-    return Conversation(own)
+    """Return the conversation that a request belongs to.
+
+    In a session: what was said before, what this turn was told, what the run has said since (the
+    request brings it), and what was put into the turn and is not yet taken in.
+
+    Args:
+        client: What the binding of a durable client says.
+        asked: The request.
+
+    Raises:
+        AgentCancelled: The turn no longer has its session.
+    """
+    if asked.session is None:
+        return Conversation(asked.messages or (Message.of("user", asked.message),))
+    state = await read_session(client, asked.session)
+    before, steering = conversation(state, asked.session)
+    return Conversation((*before, *asked.messages, *steering.values()), steering)
+
+
+async def read_session(client: str, session: SessionTurn) -> SessionState | None:
+    """Return the state of a session, None if there is none."""
+    entity = session_entity_id(session.agent, session.key)
+    found = await durable_client(client).get_entity(entity, include_state=True)
+    document = found.get_typed_state() if found is not None else None
+    return from_document(document) if document is not None else None

@@ -15,6 +15,7 @@ from durable_agents.json_schema import UnusableSchema, is_strict
 _MOST_PROPERTIES = 100
 _MOST_LEVELS = 5
 _DEEPEST = 100
+_MOST_PARTS = 5_000
 
 _LIMITS = (
     "format",
@@ -66,6 +67,7 @@ class _Strict:
         self._root = root
         self._optional_as_null = optional_as_null
         self._inlining: list[str] = []
+        self._parts = 0
 
     def whole(self) -> dict[str, Any]:
         result = self._part({name: part for name, part in self._root.items() if name != "$defs"})
@@ -85,7 +87,10 @@ class _Strict:
     def _part(self, schema: Any) -> Any:
         if not isinstance(schema, Mapping):
             return schema
-        part = {name: v for name, v in cast("Mapping[str, Any]", schema).items()}
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise UnusableSchema(f"written out it has more than {_MOST_PARTS} parts")
+        part = dict(cast("Mapping[str, Any]", schema))
         for name in _LEFT_OUT:
             part.pop(name, None)
         one_of_one = part.get("allOf")
@@ -174,23 +179,30 @@ def _type_of(value: object) -> str:
 
 
 def _within_limits(schema: Mapping[str, Any]) -> bool:
-    count, deepest = _measured(schema, 0)
-    for definition in schema.get("$defs", {}).values():
-        inner, depth = _measured(definition, 0)
-        count, deepest = count + inner, max(deepest, depth)
-    return count <= _MOST_PROPERTIES and deepest <= _MOST_LEVELS
+    parts = [schema, *schema.get("$defs", {}).values()]
+    count = sum(map(_properties_in, parts))
+    return count <= _MOST_PROPERTIES and _levels(schema, schema, {}) <= _MOST_LEVELS
 
 
-def _measured(schema: Any, level: int) -> tuple[int, int]:
-    """Return how many properties there are, and how many levels of objects."""
-    properties: dict[str, Any] = schema.get("properties", {})
-    level += schema.get("type") == "object"
-    count, deepest = len(properties), level
-    inner = [*properties.values(), *schema.get("anyOf", ())]
-    for one in [*inner, schema["items"]] if "items" in schema else inner:
-        inner_count, depth = _measured(one, level)
-        count, deepest = count + inner_count, max(deepest, depth)
-    return count, deepest
+def _inner(schema: Any) -> list[Any]:
+    items = [schema["items"]] if "items" in schema else []
+    return [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), *items]
+
+
+def _properties_in(schema: Any) -> int:
+    return len(schema.get("properties", {})) + sum(map(_properties_in, _inner(schema)))
+
+
+def _levels(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
+    """Return how deep objects are in one another; what comes back to itself goes no deeper."""
+    if "$ref" in schema:
+        name = _name_of(schema["$ref"])
+        if name not in known:
+            known[name] = 0  # while it is being found out
+            known[name] = _levels(root["$defs"][name], root, known)
+        return known[name]
+    below = max((_levels(one, root, known) for one in _inner(schema)), default=0)
+    return below + (schema.get("type") == "object")
 
 
 def _references(value: object) -> list[str]:

@@ -16,6 +16,7 @@ _STATUS = {
     "InvalidInput": 400,
     "SessionBusy": 409,
     "SessionNotFound": 404,
+    "MessageTooLarge": 413,
     "AgentCancelled": 409,
     "ModelRateLimited": 429,
     "ModelRejected": 502,

@@ -17,7 +17,6 @@ import openai
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 
 from durable_agents.errors import (
-    AgentCallFailed,
     ConfigurationError,
     InvalidAgentOutput,
     ModelRejected,
@@ -79,8 +78,16 @@ class ModelServer:
                 return await send(self._clients.get())
         except (openai.APITimeoutError, TimeoutError) as error:
             raise self._unavailable(f"no answer within {self._timeout:g} s") from error
+        except _ReplyTooLarge:
+            # Not retried: the same request would fetch the same megabytes again.
+            raise InvalidAgentOutput(
+                f"the reply is larger than {LARGEST_REPLY // 2**20} MB and was not read to its end",
+                model=self._model,
+            ) from None
         except openai.APIConnectionError as error:
-            raise self._broken(error) from error
+            what = type(error.__cause__ or error).__name__
+            cause = f"the connection to {self._address} failed ({what})"
+            raise self._unavailable(cause) from error
         except openai.APIStatusError as error:
             raise failed_request(error, self._model, private) from error
         except ClientAuthenticationError as error:
@@ -94,17 +101,6 @@ class ModelServer:
     async def close(self) -> None:
         """Close the connections of the running event loop; a later request opens new ones."""
         await self._clients.close()
-
-    def _broken(self, error: openai.APIConnectionError) -> AgentCallFailed:
-        cause = error.__cause__
-        if isinstance(cause, _ReplyTooLarge):
-            # Not retried: the same request would fetch the same megabytes again.
-            return InvalidAgentOutput(
-                f"the reply is larger than {LARGEST_REPLY // 2**20} MB and was not read to its end",
-                model=self._model,
-            )
-        what = type(cause or error).__name__
-        return self._unavailable(f"the connection to {self._address} failed ({what})")
 
     def _unavailable(self, cause: str) -> ModelUnavailable:
         return ModelUnavailable(cause, model=self._model)

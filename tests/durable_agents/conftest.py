@@ -24,6 +24,8 @@ def strict_typing(monkeypatch: pytest.MonkeyPatch) -> None:
 async def model() -> AsyncIterator[ScriptedModel]:
     async with ScriptedModel() as server:
         yield server
+        # Whatever a test is about: no server may refuse what is sent.
+        assert server.faults == []
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.durable_agents.valid_request import faults_of
+
 
 @dataclass(frozen=True)
 class Request:
@@ -29,13 +31,22 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     broken: bool = False
     silent: bool = False
+    # Sent again and again after the body, for as long as the client reads.
+    endless: bytes = b""
+    pause: float = 0
 
 
 DROP = Reply(broken=True)
 
 
-def says(text: str | None, *, finish: str = "stop", **message: Any) -> Reply:
-    document = {
+USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+
+
+def says(
+    text: str | None, *, finish: str = "stop", usage: dict[str, Any] | None = USAGE, **message: Any
+) -> Reply:
+    """Return a reply with a text; `usage=None` for a server that does not count."""
+    document: dict[str, Any] = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "model": "scripted-1",
@@ -43,12 +54,29 @@ def says(text: str | None, *, finish: str = "stop", **message: Any) -> Reply:
             {
                 "index": 0,
                 "finish_reason": finish,
-                "message": {"role": "assistant", "content": text, **message},
+                "message": {"role": "assistant", "content": text} | message,
             }
         ],
-        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
     }
+    if usage is not None:
+        document["usage"] = usage
     return Reply(200, json.dumps(document).encode(), {"x-request-id": "req-1"})
+
+
+def calls(
+    *tools: tuple[Any, Any, Any], text: str | None = None, finish: str = "tool_calls", **more: Any
+) -> Reply:
+    """Return a reply that asks for tools, each as id, name and arguments (a text)."""
+    asked = [
+        {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for id, name, arguments in tools
+    ]
+    return says(text, finish=finish, tool_calls=asked, **more)
+
+
+def refuses(status: int = 400, **error: Any) -> Reply:
+    """Return an error reply with the fields of the error object as given."""
+    return Reply(status, json.dumps({"error": error}).encode(), {"x-request-id": "req-2"})
 
 
 def fails(status: int, code: str = "some_code", **headers: str) -> Reply:
@@ -62,6 +90,8 @@ class ScriptedModel:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        # What was wrong with them.
+        self.faults: list[str] = []
         self.script: list[Reply] = [says("An answer.")]
         self._server: asyncio.Server | None = None
 
@@ -96,15 +126,21 @@ class ScriptedModel:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *lines = head.split("\r\n")
         headers = {n.lower(): v.strip() for n, _, v in (ln.partition(":") for ln in lines) if n}
-        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
         method, path, _ = first.split(" ")
         self.requests.append(Request(method, path, headers, body))
+        if "messages" in body:
+            self.faults += faults_of(body)
         reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if reply.silent:
             await reader.read()  # until the client has had enough
             return False
         writer.write(_encoded(reply))
         await writer.drain()
+        while reply.endless:
+            writer.write(reply.endless)
+            await writer.drain()
+            await asyncio.sleep(reply.pause)
         return not reply.broken
 
 
@@ -112,6 +148,6 @@ def _encoded(reply: Reply) -> bytes:
     if reply.broken:
         return b'HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"choices": [{"mess'
     fields = {"content-type": "application/json", **reply.headers}
-    fields["content-length"] = str(len(reply.body))
+    fields["content-length"] = str(len(reply.body) if not reply.endless else 10**12)
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {reply.status} Said\r\n{head}\r\n".encode() + reply.body

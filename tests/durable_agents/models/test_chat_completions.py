@@ -52,8 +52,9 @@ async def test_answer_keeps_text_model_usage_and_request_id(
 async def test_asked_form_is_sent_as_json_schema(
     model: ScriptedModel, chat_client: OpenAIChatClient
 ) -> None:
-    form = {"type": "object", "properties": {}}
-    schema = OutputSchema(name="City", json_schema={"type": "object"}, strict=True)
+    form = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
+    given = {name: part for name, part in form.items() if name != "properties"}
+    schema = OutputSchema(name="City", json_schema=given, strict=True)
     await ask(chat_client, output=schema)
     assert model.requests[0].body["response_format"] == {
         "type": "json_schema",
