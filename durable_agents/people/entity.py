@@ -96,7 +96,7 @@ def answer_request(
     entity = request_entity_id(answer.instance, answer.request)
     payload = answer.model_dump(mode="json", exclude_defaults=True)
     verdict = Verdict.model_validate((yield context.call_entity(entity, "answer", payload)))
-    if verdict.outcome == "accepted":
+    if verdict.outcome == "accepted" and verdict.decided:
         context.send_event(answer.instance, answer_event(answer.request))
     return verdict.model_dump(mode="json")
 

@@ -19,6 +19,7 @@ from durable_agents.people.words import (
     Opening,
     RequestState,
     Verdict,
+    is_yes,
 )
 
 # What an answer may have in bytes of UTF-8: it is stored with the request, and in a history.
@@ -56,9 +57,15 @@ def answered(state: RequestState | None, given: GivenAnswer) -> tuple[RequestSta
         return expired(state, given.at), Verdict(outcome="too_late", kind=kind)
     if not may_answer(state, given.who):
         return state, Verdict(outcome="not_allowed", kind=kind)
+    if _has_agreed(state, given.who):
+        return state, Verdict(outcome="already_answered", kind=kind)
     problems = check_answer(state, given.answer)
     if problems:
         return state, Verdict(outcome="invalid", problems=tuple(problems), kind=kind)
+    others = sum(entry.what == "agreed" for entry in state.audit)
+    if is_yes(json.loads(given.answer)) and others + 1 < state.request.needed:
+        agreed = _with(state, "agreed", given.at, by=given.who, detail=given.answer)
+        return agreed, Verdict(outcome="accepted", kind=kind, decided=False)
     changes: dict[str, Any] = {
         "status": "answered",
         "answer": given.answer,
@@ -114,10 +121,11 @@ def is_over(state: RequestState, at: str) -> bool:
 
 def may_answer(state: RequestState, who: Principal | None) -> bool:
     """Return whether somebody may answer: by their id, or by their name in any case."""
+    if who is None:
+        # Where several have to say yes, one must be able to tell them apart.
+        return not state.answerers and state.request.needed == 1
     if not state.answerers:
         return True
-    if who is None:
-        return False
     names = {one.casefold() for one in state.answerers}
     return who.id in state.answerers or bool(who.name and who.name.casefold() in names)
 
@@ -143,6 +151,8 @@ def check_answer(state: RequestState, answer: str, edit: Edit | None = None) -> 
     schema = state.request.answer_schema
     found = json_schema.problems(value, json.loads(schema)) if schema else []
     changes = cast("dict[str, Any]", value).get("arguments") if isinstance(value, dict) else None
+    if not found and changes is not None and state.request.needed > 1:
+        found = ["arguments: cannot be changed where several have to agree to the same"]
     if not found and edit is not None and isinstance(changes, dict):
         found = list(edit(cast("dict[str, Any]", changes)))
     return found[:_MOST_PROBLEMS]
@@ -162,6 +172,11 @@ def load(document: Mapping[str, Any] | None) -> RequestState | None:
 def document(state: RequestState) -> dict[str, Any]:
     """Return a state as its entity stores it, as plain JSON data."""
     return state.model_dump(mode="json", exclude_defaults=True)
+
+
+def _has_agreed(state: RequestState, who: Principal | None) -> bool:
+    agreed = [entry.by.id for entry in state.audit if entry.what == "agreed" and entry.by]
+    return who is not None and who.id in agreed
 
 
 def _with(

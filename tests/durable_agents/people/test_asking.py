@@ -131,6 +131,36 @@ async def test_wrong_answers_and_strangers_leave_the_request_open() -> None:
         assert result(run).value == {"n": 1}
 
 
+async def test_several_people_have_to_say_yes_each_once() -> None:
+    asked = {**QUESTION, "needed": 2, "answerers": ["p1", "s1", "x1"]}
+    async with DurableTest(app()) as host:
+        run = await host.start("ask", asked)
+        first = await answer(host, run, "q1", {"approved": True})
+        assert (first.outcome, first.decided) == ("accepted", False)
+        assert (await answer(host, run, "q1", True)).code == 409
+        assert (await answer(host, run, "q1", True, None)).code == 403
+        assert (await answer(host, run, "q1", {"approved": True, "arguments": {}}, SAM)).code == 422
+        assert pending(host, (run, "q1")) == ["q1"]
+        assert run.status == "Running"
+        assert (await answer(host, run, "q1", True, SAM)).decided
+        assert result(run).approved
+        whats = [entry["what"] for entry in state(host, run, "q1")["audit"]]
+        assert whats == ["opened", "agreed", "answered"]
+
+
+async def test_the_first_no_decides_though_several_have_said_yes() -> None:
+    async with DurableTest(app()) as host:
+        run = await host.start("ask", {**QUESTION, "needed": 3})
+        await answer(host, run, "q1", True)
+        assert (await answer(host, run, "q1", {"approved": False}, SAM)).decided
+        assert result(run).status == "answered"
+        assert not result(run).approved
+        half = await host.start("ask", {**QUESTION, "needed": 2})
+        await answer(host, half, "q1", True)
+        await host.result(half)
+        assert result(half).status == "expired"
+
+
 async def test_an_event_without_an_answer_means_nothing() -> None:
     async with DurableTest(app()) as host:
         run = await host.start("ask", QUESTION)

@@ -95,6 +95,8 @@ def test_ids_that_differ_have_entities_that_differ() -> None:
         {"escalations": [{"after": 1, "to": ["p"]}]},
         {"answerers": ["p"], "escalations": [{"after": 1, "to": []}]},
         {"id": "x" * 129},
+        {"needed": 0},
+        {"needed": 3, "answerers": ["p", "q", "p"]},
     ],
     ids=str,
 )
