@@ -7,7 +7,7 @@ that the request has expired.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from durable_agents import json_schema
@@ -22,6 +22,9 @@ from durable_agents.people.words import (
     is_yes,
 )
 
+# So long it can be told what became of a request. Then its entity goes: lists of requests would
+# grow for ever.
+KEPT = timedelta(days=14)
 # What an answer may have in bytes of UTF-8: it is stored with the request, and in a history.
 MAX_ANSWER_BYTES = 64 * 1024
 _MOST_PROBLEMS = 5
@@ -101,6 +104,13 @@ def escalated(state: RequestState, at: str, to: Sequence[str]) -> RequestState:
         return state
     answerers = tuple(dict.fromkeys((*state.answerers, *to)))
     return _with(state, "escalated", at, detail=", ".join(to), answerers=answerers)
+
+
+def taken(state: RequestState, at: str) -> RequestState:
+    """Return the request after who asked has been told of it: decided ones are kept for a while."""
+    if state.status == "pending" or state.forget_at:
+        return state
+    return state.model_copy(update={"forget_at": (moment(at) + KEPT).isoformat()})
 
 
 def result(state: RequestState) -> Answer:

@@ -135,6 +135,8 @@ class RequestState(BaseModel, frozen=True):
         answered_by: Whose it is.
         answered_at: When it was given.
         audit: All that happened, in order.
+        forget_at: When the entity deletes itself, in the same form; empty for not yet: who asked
+            has not taken what came of it.
     """
 
     version: int = 1
@@ -148,6 +150,7 @@ class RequestState(BaseModel, frozen=True):
     answered_by: Principal | None = None
     answered_at: str = ""
     audit: tuple[Entry, ...] = ()
+    forget_at: str = ""
 
 
 class Opening(BaseModel, frozen=True):

@@ -338,6 +338,25 @@ async def test_a_request_keeps_id_and_deadline_when_its_orchestration_continues_
     assert [one["event"] for one in TOLD] == ["opened", "reminded"] * 2
 
 
+async def test_a_request_is_forgotten_two_weeks_after_who_asked_was_told() -> None:
+    async with DurableTest(app()) as host:
+        runs = [await host.start("ask", QUESTION) for _ in range(3)]
+        answered, expired, waiting = runs
+        await host.suspend(waiting)
+        for run in (answered, waiting):
+            await answer(host, run, "q1", True)
+        await host.advance(days=13)
+        assert (await answer(host, answered, "q1", True)).code == 409
+        assert (await answer(host, expired, "q1", True)).code == 410
+        await host.advance(days=90)
+        assert state(host, answered, "q1") is None
+        assert state(host, expired, "q1") is None
+        assert (await answer(host, answered, "q1", True)).code == 404
+        # This one has not been told yet.
+        await host.resume(waiting)
+        assert result(waiting).approved
+
+
 @pytest.mark.parametrize("kill_after", range(1, 12))
 async def test_a_kill_at_any_step_changes_nothing(kill_after: int) -> None:
     async with DurableTest(app, kill_after=kill_after) as host:
