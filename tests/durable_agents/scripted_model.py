@@ -74,6 +74,36 @@ def calls(
     return says(text, finish=finish, tool_calls=asked, **more)
 
 
+def responds(
+    text: str | None = None, *tools: tuple[Any, Any, Any], status: str = "completed", **more: Any
+) -> Reply:
+    """Return a reply of the Responses API, with a text and calls."""
+    parts = [{"type": "output_text", "text": text, "annotations": []}]
+    said = [{"type": "message", "role": "assistant", "content": parts}] if text else []
+    asked = [
+        {"type": "function_call", "id": f"fc_{id}", "call_id": id, "name": name, "arguments": given}
+        for id, name, given in tools
+    ]
+    document = {
+        "id": "resp_1",
+        "object": "response",
+        "status": status,
+        "model": "scripted-1",
+        "output": [{"type": "reasoning", "id": "rs_1", "summary": []}, *said, *asked],
+        "error": None,
+        "incomplete_details": None,
+        "usage": {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 4},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 5},
+            "total_tokens": 18,
+        },
+        **more,
+    }
+    return Reply(200, json.dumps(document).encode(), {"x-request-id": "req-1"})
+
+
 def refuses(status: int = 400, **error: Any) -> Reply:
     """Return an error reply with the fields of the error object as given."""
     return Reply(status, json.dumps({"error": error}).encode(), {"x-request-id": "req-2"})
