@@ -3,7 +3,6 @@
 import hashlib
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import azure.functions as func
@@ -102,10 +101,6 @@ class AgentRuns:
             output = OutputFormat.create(wanted).schema if wanted is not None else None
         except InvalidInput as error:
             raise Problem(400, "InvalidInput", str(error)) from None
-        deadline = ""
-        if call.timeout is not None:
-            now = datetime.now(UTC)  # noqa: TID251 - outside any orchestration
-            deadline = (now + timedelta(seconds=call.timeout)).isoformat()
         return RunRequest(
             agent=agent.name,
             messages=messages,
@@ -115,7 +110,6 @@ class AgentRuns:
             options=call.options,
             policy=self._agent.policy,
             limits=agent.limits,
-            deadline=deadline,
             timeout=call.timeout or 0,
             principal=call.principal,
             body_hash=call.body_hash if call.key else "",
