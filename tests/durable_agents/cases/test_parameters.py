@@ -74,7 +74,7 @@ async def test_options_arrive_unchanged(hosting: Hosting, model: ScriptedModel, 
     model.respond = Picky(says("fine"))
     ada = Agent(name="Ada", options=options if where == "agent" else {})
     async with hosting(ada) as host:
-        await host.answer(**({} if where == "agent" else {"options": options}))
+        await host.answer(options={} if where == "agent" else options)
     body = model.requests[0].body
     assert {name: body[name] for name in options} == options
     assert type(body["max_completion_tokens"]) is int
