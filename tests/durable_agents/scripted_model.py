@@ -5,11 +5,11 @@ Bare asyncio: a test must be able to break a connection in the middle of a reply
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.durable_agents.valid_request import faults_of
+from durable_agents.testing import wire_problems
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ class ScriptedModel:
         # What was wrong with them.
         self.faults: list[str] = []
         self.script: list[Reply] = [says("An answer.")]
+        # In place of the script: the reply by the request, for tests that repeat requests.
+        self.respond: Callable[[Request], Reply] | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -160,8 +162,8 @@ class ScriptedModel:
         method, path, _ = first.split(" ")
         self.requests.append(Request(method, path, headers, body))
         if "messages" in body:
-            self.faults += faults_of(body)
-        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            self.faults += wire_problems(body)
+        reply = self._reply(self.requests[-1])
         if reply.silent:
             await reader.read()  # until the client has had enough
             return False
@@ -172,6 +174,11 @@ class ScriptedModel:
             await writer.drain()
             await asyncio.sleep(reply.pause)
         return not reply.broken
+
+    def _reply(self, request: Request) -> Reply:
+        if self.respond is not None:
+            return self.respond(request)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
 def _encoded(reply: Reply) -> bytes:
