@@ -161,7 +161,11 @@ PLAIN: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), PLAIN, ids=lambda one: f"{one!r:.40}")
+@pytest.mark.parametrize(
+    ("value", "text"),
+    PLAIN,
+    ids=[f"{type(value).__name__}-{number}" for number, (value, _) in enumerate(PLAIN)],
+)
 async def test_07_a_result_is_told_in_its_plain_form(value: object, text: str) -> None:
     if isinstance(value, Decimal) and value.is_nan():
         text = "NaN"
