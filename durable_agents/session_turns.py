@@ -267,7 +267,7 @@ class _Opening:
         yield from self._until(when_any([self._woken, timer]))
 
     def _has_ended(self, instance: str) -> Steps[bool]:
-        task = self._context.call_activity(ENDED_FUNCTION, input=instance)
+        task: Task[Any] = self._context.call_activity(ENDED_FUNCTION, input=instance)
         return bool((yield from self._until(task)))
 
     def _too_large(self, reason: str) -> MessageTooLarge:

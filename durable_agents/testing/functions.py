@@ -61,6 +61,8 @@ class AppFunctions:
     def __init__(self, app: func.FunctionRegister, client: str = "{}") -> None:
         self.client = client
         self._found: dict[tuple[str, str], AppFunction] = {}
+        # An app that a test has had before: names count as taken only within one listing.
+        app.functions_bindings = None
         for one in app.get_functions():
             function = _read(one)
             self._found[function.kind, function.name.casefold()] = function
@@ -207,11 +209,11 @@ def _refused_batch(
     )
 
 
-def client_configuration(port: int) -> str:
-    """Return what a durable client binding is given: where its scheduler listens."""
+def client_configuration(port: int, task_hub: str) -> str:
+    """Return what a durable client binding is given: where its scheduler listens, and the hub."""
     fields: Mapping[str, Any] = {
-        "taskHubName": "TestHub",
-        "requiredQueryStringParameters": "taskHub=TestHub&connection=Storage",
+        "taskHubName": task_hub,
+        "requiredQueryStringParameters": f"taskHub={task_hub}&connection=Storage",
         "connectionName": "Storage",
         "rpcBaseUrl": f"http://127.0.0.1:{port}",
         "httpBaseUrl": "http://localhost:7071/runtime/webhooks/durabletask",

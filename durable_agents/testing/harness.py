@@ -1,19 +1,24 @@
 """Runs a user's own app in a test: all of it in this process, and none of it in real time."""
 
 import asyncio
-import json
-from collections.abc import Callable
+import json as json_text
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+import azure.durable_functions as df
 import azure.functions as func
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from durable_agents.testing import events
+from durable_agents.testing.asking import Verified
+from durable_agents.testing.client_service import APP_HUB, TEST_HUB, ClientService
 from durable_agents.testing.entities import entity_id
-from durable_agents.testing.functions import ORCHESTRATION, AppFunctions
+from durable_agents.testing.functions import ORCHESTRATION, AppFunctions, client_configuration
+from durable_agents.testing.http_requests import Answer, find_route, http_request
 from durable_agents.testing.runs import Run
+from durable_agents.testing.scripted_model import ScriptedModel
 from durable_agents.testing.task_hub import TaskHub
 from durable_agents.testing.work import Workers
 
@@ -35,6 +40,7 @@ class DurableTest:
         kill_after: After how many recorded steps the host is killed, once: everything that runs
             then is lost, and runs again.
         patience: How many seconds of real time one activity may take.
+        route_prefix: What the paths of HTTP functions begin with.
     """
 
     def __init__(
@@ -44,15 +50,23 @@ class DurableTest:
         now: datetime = START,
         kill_after: int | None = None,
         patience: float = 10,
+        route_prefix: str = "api",
     ) -> None:
         self._app = app
         self._hub = TaskHub(now if now.tzinfo else now.replace(tzinfo=UTC))
         self._kill_after = kill_after
         self._patience = patience
+        self._prefix = route_prefix
         self._steps = 0
-        self._workers = Workers(self._hub, AppFunctions(self._made()), self._committed)
+        self._service: ClientService | None = None
+        self._port = 0
+        self._own_client: df.DurableFunctionsClient | None = None
+        self._made_app = self._made()
+        self._workers = Workers(self._hub, AppFunctions(self._made_app), self._committed)
 
     async def __aenter__(self) -> Self:
+        if self._workers.functions.has_clients:
+            await self._serve_clients()
         return self
 
     async def __aexit__(
@@ -62,6 +76,13 @@ class DurableTest:
         stack: TracebackType | None,
     ) -> None:
         self._workers.forget_all()
+        if self._own_client is not None:
+            await self._own_client.close()
+        if self._service is not None:
+            await self._service.close()
+        if error is None:
+            for model in self._models_to_verify():
+                model.verify()
 
     @property
     def now(self) -> datetime:
@@ -95,7 +116,7 @@ class DurableTest:
     def entity(self, name: str, key: str) -> Any:
         """Return the state of an entity; None for one that is not there."""
         found = self._hub.entities.get(entity_id(f"@{name}@{key}"))
-        return None if found is None or found.state is None else json.loads(found.state)
+        return None if found is None or found.state is None else json_text.loads(found.state)
 
     async def start(self, name: str, input: Any = None, *, instance_id: str = "") -> Run:
         """Start an orchestration, and do all work until everything waits.
@@ -212,7 +233,8 @@ class DurableTest:
         await self.settle()
         while (due := self.next_due) is not None and due <= end:
             await self._pass_to(due)
-        self._hub.now = end
+        self._hub.pass_to(end)
+        await self.settle()
 
     async def result(self, run: Run | str) -> Run:
         """Return an orchestration when it has ended, well or not, letting time pass until then.
@@ -228,6 +250,67 @@ class DurableTest:
                 raise AssertionError(f"{run} does not end: it waits for {run.waits_for()}")
             await self._pass_to(due)
         return run
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Any = None,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request to an HTTP function of the app; return what it answers.
+
+        If the function waits for an orchestration, time passes until that has ended, or until the
+        function gives up.
+
+        Args:
+            method: The verb.
+            url: The path, with the route prefix: `/api/agents/Ada/run`.
+            json: The body, as JSON data.
+            body: The body, when it is not JSON data.
+            headers: Headers of the request.
+            params: Parameters of the query, added to those of the URL.
+
+        Raises:
+            LookupError: No function answers to this verb and path.
+            AssertionError: The function waits for something that time does not bring.
+        """
+        function, route = find_route(self._workers.functions, self._prefix, method, url)
+        request = http_request(
+            method, url, route, json_body=json, body=body, headers=headers, params=params
+        )
+        answering = self._workers.answer(function, request)
+        await self.settle()
+        while not answering.done():
+            due = self.next_due
+            if due is None:
+                raise AssertionError(
+                    f"{method} {url} is not answered: it waits, and nothing is due"
+                )
+            await self._pass_to(due)
+        if answering.cancelled():
+            raise ConnectionResetError(f"the host was killed while it answered {method} {url}")
+        return answering.result()
+
+    async def client(self) -> df.DurableFunctionsClient:
+        """Return a durable client of the test's own.
+
+        Its calls do no work: `settle` afterwards. One that waits has to run beside the test.
+        """
+        if self._own_client is None:
+            port = await self._serve_clients()
+            self._own_client = df.DurableFunctionsClient(client_configuration(port, TEST_HUB))
+        return self._own_client
+
+    async def _serve_clients(self) -> int:
+        if self._service is None:
+            self._service = ClientService(self._hub)
+            self._port = await self._service.open()
+            self._workers.functions.client = client_configuration(self._port, APP_HUB)
+        return self._port
 
     def hold(self, *names: str) -> None:
         """Let no activity of these names begin, until they are released."""
@@ -260,7 +343,19 @@ class DurableTest:
         """
         self._workers.forget_all()
         if not isinstance(self._app, func.FunctionRegister):
-            self._workers.functions = AppFunctions(self._made(), self._workers.functions.client)
+            self._made_app = self._made()
+            client = self._workers.functions.client
+            self._workers.functions = AppFunctions(self._made_app, client)
+
+    def _models_to_verify(self) -> list[Verified]:
+        """Return the scripted models that were asked, and those of agents that never were."""
+        agents: Mapping[str, Any] = getattr(self._made_app, "agents", {})
+        of_agents = [getattr(agent, "chat_client", None) for agent in agents.values()]
+        found: list[Verified] = list(self._workers.models)
+        for model in of_agents:
+            if isinstance(model, ScriptedModel) and model not in found:
+                found.append(model)
+        return found
 
     def _committed(self) -> None:
         self._steps += 1
@@ -271,8 +366,7 @@ class DurableTest:
         return self._app if isinstance(self._app, func.FunctionRegister) else self._app()
 
     async def _pass_to(self, moment: datetime) -> None:
-        self._hub.now = max(self.now, moment)
-        self._hub.deliver_due()
+        self._hub.pass_to(moment)
         self._workers.deliver_due()
         await self.settle()
 
@@ -282,7 +376,7 @@ def _id(run: Run | str) -> str:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value)
+    return None if value is None else json_text.dumps(value)
 
 
 def _text(value: Any) -> Any:

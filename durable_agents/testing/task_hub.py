@@ -1,8 +1,9 @@
 """What the test's scheduler knows: instances, entities, work to do, and what is due later."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -70,6 +71,27 @@ class WaitBegun:
     due: datetime
 
 
+@dataclass(eq=False)
+class Poll:
+    """A durable client's call that waits for an instance.
+
+    Attributes:
+        instance_id: The instance.
+        is_answered: Whether what it waits for has come.
+        deadline: When it gives up, in the test's time.
+        is_the_tests: Whether the test itself has made it, and no function of the app.
+    """
+
+    instance_id: str
+    is_answered: Callable[[], bool]
+    deadline: datetime | None
+    is_the_tests: bool
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it has to wait, though it may not have been told that it need not."""
+        return not self.is_answered() and (self.deadline is None or now < self.deadline)
+
+
 class TaskHub:
     """The state of the scheduler.
 
@@ -87,6 +109,7 @@ class TaskHub:
         self.waits: list[WaitBegun] = []
         self.delayed: list[Delayed] = []
         self.sections: set[Lock] = set()
+        self.polls: list[Poll] = []
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
 
@@ -102,6 +125,17 @@ class TaskHub:
     async def change(self) -> None:
         """Wait until something has changed."""
         await self._changed.wait()
+
+    @contextlib.contextmanager
+    def polling(self, poll: Poll) -> Generator[None]:
+        """Count a call that waits, as long as it does."""
+        self.polls.append(poll)
+        self.notify()
+        try:
+            yield
+        finally:
+            self.polls.remove(poll)
+            self.notify()
 
     def send(
         self,
@@ -137,10 +171,15 @@ class TaskHub:
     def next_due(self) -> datetime | None:
         """Return when something is due next."""
         self.delayed = [one for one in self.delayed if self._is_for_someone(one)]
-        return min((one.due for one in self.delayed), default=None)
+        moments = [one.due for one in self.delayed]
+        polls = [poll for poll in self.polls if poll.waits(self.now)]
+        moments += [poll.deadline for poll in polls if poll.deadline is not None]
+        return min(moments, default=None)
 
-    def deliver_due(self) -> None:
-        """Deliver what is due."""
+    def pass_to(self, moment: datetime) -> None:
+        """Move the clock, and deliver what is due then; it does not go back."""
+        self.now = max(self.now, moment)
+        self.notify()
         due = sorted(one for one in self.delayed if one.due <= self.now)
         self.delayed = [one for one in self.delayed if one.due > self.now]
         for one in due:

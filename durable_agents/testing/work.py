@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import azure.functions as func
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from durable_agents.testing import events
+from durable_agents.testing.asking import Asker, Verified, current_asker
 from durable_agents.testing.decisions import apply_operations, apply_turn
 from durable_agents.testing.entities import Entity
-from durable_agents.testing.functions import ActivityError, AppFunctions
+from durable_agents.testing.functions import ActivityError, AppFunction, AppFunctions
+from durable_agents.testing.http_requests import Answer, answer_of
 from durable_agents.testing.instances import Instance
 from durable_agents.testing.task_hub import ActivityWork, TaskHub, WorkKey
 
@@ -50,23 +54,34 @@ class Workers:
     ) -> None:
         self.functions = functions
         self.conduct = Conduct()
-        self.polls = 0  # calls of durable clients that wait for an instance
+        self.models: list[Verified] = []
         self._hub = hub
         self._committed = committed
         self._running: dict[WorkKey, asyncio.Task[None]] = {}
         self._begun: set[WorkKey] = set()
+        self._answering: set[asyncio.Task[Answer]] = set()
         self._late: list[_Ended] = []
         self._epoch = 0
 
     @property
     def names(self) -> list[str]:
-        """The activities that run, for messages."""
-        return [work.name for key, work in self._hub.activities.items() if key in self._running]
+        """The functions that run, for messages."""
+        running = [one for key, one in self._hub.activities.items() if key in self._running]
+        return [*(work.name for work in running), *(one.get_name() for one in self._answering)]
 
     @property
     def is_busy(self) -> bool:
         """Whether something runs that does not wait for an instance by a durable client."""
-        return len(self._running) > self.polls
+        watched = Counter(instance_id for instance_id, _, _ in self._running)
+        polls = Counter(
+            poll.instance_id
+            for poll in self._hub.polls
+            if poll.waits(self._hub.now) and not poll.is_the_tests
+        )
+        # An activity does not wait for the end of its own orchestration: it watches for it, beside
+        # what it does.
+        waiting = (polls - watched).total()
+        return len(self._running) + len(self._answering) > waiting
 
     @property
     def has_work(self) -> bool:
@@ -76,7 +91,7 @@ class Workers:
     def forget_all(self) -> None:
         """Drop everything that runs, as a kill does: all of it will run again."""
         self._epoch += 1
-        for task in self._running.values():
+        for task in (*self._running.values(), *self._answering):
             task.cancel()
         self._running.clear()
         self._begun.clear()
@@ -93,6 +108,23 @@ class Workers:
         self._late = [one for one in self._late if one.due > self._hub.now]
         for ended in due:
             self._record(ended)
+
+    def answer(self, function: AppFunction, request: func.HttpRequest) -> asyncio.Task[Answer]:
+        """Have a request answered; what the function raises becomes an answer, as on Azure."""
+        answering = asyncio.create_task(self._answer(function, request), name=function.name)
+        self._answering.add(answering)
+        answering.add_done_callback(self._answered)
+        return answering
+
+    async def _answer(self, function: AppFunction, request: func.HttpRequest) -> Answer:
+        try:
+            return answer_of(await self.functions.call(function, request))
+        except Exception as error:
+            return Answer(500, {}, b"", error)
+
+    def _answered(self, answering: asyncio.Task[Answer]) -> None:
+        self._answering.discard(answering)
+        self._hub.notify()
 
     async def step(self) -> None:
         """Begin activities, let those that run come to their ends, then run a turn of each."""
@@ -171,6 +203,7 @@ class Workers:
 
     async def _run(self, work: ActivityWork) -> None:
         epoch = self._epoch
+        current_asker.set(Asker(work.name, self.models))
         duration = self.conduct.durations.get(work.name, timedelta())
         ended = _Ended(work, work.at + duration)
         try:
