@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.durable_agents.valid_request import faults_of
+from durable_agents.testing import wire_problems
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class ScriptedModel:
         method, path, _ = first.split(" ")
         self.requests.append(Request(method, path, headers, body))
         if "messages" in body:
-            self.faults += faults_of(body)
+            self.faults += wire_problems(body)
         reply = self._reply(self.requests[-1])
         if reply.silent:
             await reader.read()  # until the client has had enough
