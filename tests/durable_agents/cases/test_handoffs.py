@@ -1,4 +1,4 @@
-"""Handoffs that do not come alone: one is followed, nothing is lost, nobody gets another's words."""
+"""Handoffs that do not come alone: one is followed, and nothing is lost or told twice."""
 
 from typing import Any
 

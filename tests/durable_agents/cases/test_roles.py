@@ -1,6 +1,7 @@
 """Servers that want one system message and roles in turn: nothing is refused, nothing is lost."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def template_problems(messages: list[dict[str, Any]]) -> Iterator[str]:
         yield "a system message that is not the first"
     if not plain or plain[0]["role"] != "user":
         yield "does not begin with the user"
-    for before, after in zip(rest, rest[1:], strict=False):
+    for before, after in pairwise(rest):
         if before["role"] == after["role"] != "tool":
             yield f"two of {after['role']}"
     if rest[-1]["role"] not in ("user", "tool"):
