@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from durable_agents.durable_clients import durable_client
+from durable_agents.errors import AgentCallFailed
 from durable_agents.messages import Message, ModelRequest, SessionTurn
 from durable_agents.sessions import (
     SessionState,
@@ -10,6 +11,11 @@ from durable_agents.sessions import (
     from_document,
     session_entity_id,
     to_summarise,
+)
+
+_SUMMARISE = (
+    "Summarise the conversation so far for yourself: what was asked, what was found out, decided "
+    "and promised, names and numbers exactly. At most 300 words, and nothing else."
 )
 
 
@@ -38,13 +44,17 @@ async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
 
     Raises:
         AgentCancelled: The turn no longer has its session.
+        AgentCallFailed: There is no durable client to read the session with.
     """
     if asked.session is None:
         return Conversation(asked.messages or (Message.of("user", asked.message),))
+    if not client:
+        raise AgentCallFailed("a session needs a durable client, and there is none")
     state = await read_session(client, asked.session)
+    if asked.summary:
+        older = to_summarise(state or SessionState())
+        return Conversation((*older, Message.of("user", _SUMMARISE)))
     before, steering = conversation(state, asked.session)
-    if asked.session.older and state is not None:
-        return Conversation((*to_summarise(state), *asked.messages))
     return Conversation((*before, *asked.messages, *steering.values()), steering)
 
 

@@ -243,7 +243,8 @@ class _Opening:
             case "steered" if grant.outcome == "completed" and grant.answer:
                 return OpenTurn(self.session, answered=True, answer=grant.answer)
             case "steered" if grant.outcome:
-                cause = f"the turn that took in the message has ended: {grant.outcome}"
+                how = "its answer is gone" if grant.outcome == "completed" else grant.outcome
+                cause = f"the turn that took in the message has ended: {how}"
                 kind = AgentCancelled if grant.outcome == "cancelled" else AgentCallFailed
                 raise kind(cause, agent=self._request.agent)
             case "not_found":

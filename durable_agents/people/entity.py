@@ -6,6 +6,7 @@ asks after the answer has been recorded: so a crash between the two loses neithe
 
 import re
 from collections.abc import Callable, Generator
+from datetime import UTC
 from typing import Any, cast
 
 from durabletask.entities import DurableEntity, EntityInstanceId
@@ -92,7 +93,8 @@ def answer_request(
     """
     answer = GivenAnswer.model_validate(given)
     if not answer.at:
-        answer = answer.model_copy(update={"at": context.current_utc_datetime.isoformat()})
+        now = context.current_utc_datetime.replace(tzinfo=UTC)
+        answer = answer.model_copy(update={"at": now.isoformat()})
     entity = request_entity_id(answer.instance, answer.request)
     payload = answer.model_dump(mode="json", exclude_defaults=True)
     verdict = Verdict.model_validate((yield context.call_entity(entity, "answer", payload)))

@@ -264,7 +264,7 @@ class ClientService(stubs.TaskHubSidecarServiceServicer):
         # Its timeout, without what has gone of it in real time on the way.
         deadline = self._hub.now + timedelta(seconds=max(1, math.ceil((seconds or 0) - 0.05)))
         is_the_tests = _hub_name(context) == TEST_HUB
-        poll = Poll(is_answered, deadline if seconds else None, is_the_tests)
+        poll = Poll(request.instanceId, is_answered, deadline if seconds else None, is_the_tests)
         with self._hub.polling(poll):
             while poll.waits(self._hub.now):
                 await self._hub.change()

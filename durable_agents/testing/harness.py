@@ -12,11 +12,13 @@ import azure.functions as func
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from durable_agents.testing import events
+from durable_agents.testing.asking import Verified
 from durable_agents.testing.client_service import APP_HUB, TEST_HUB, ClientService
 from durable_agents.testing.entities import entity_id
 from durable_agents.testing.functions import ORCHESTRATION, AppFunctions, client_configuration
 from durable_agents.testing.http_requests import Answer, find_route, http_request
 from durable_agents.testing.runs import Run
+from durable_agents.testing.scripted_model import ScriptedModel
 from durable_agents.testing.task_hub import TaskHub
 from durable_agents.testing.work import Workers
 
@@ -59,7 +61,8 @@ class DurableTest:
         self._service: ClientService | None = None
         self._port = 0
         self._own_client: df.DurableFunctionsClient | None = None
-        self._workers = Workers(self._hub, AppFunctions(self._made()), self._committed)
+        self._made_app = self._made()
+        self._workers = Workers(self._hub, AppFunctions(self._made_app), self._committed)
 
     async def __aenter__(self) -> Self:
         if self._workers.functions.has_clients:
@@ -77,6 +80,9 @@ class DurableTest:
             await self._own_client.close()
         if self._service is not None:
             await self._service.close()
+        if error is None:
+            for model in self._models_to_verify():
+                model.verify()
 
     @property
     def now(self) -> datetime:
@@ -337,7 +343,19 @@ class DurableTest:
         """
         self._workers.forget_all()
         if not isinstance(self._app, func.FunctionRegister):
-            self._workers.functions = AppFunctions(self._made(), self._workers.functions.client)
+            self._made_app = self._made()
+            client = self._workers.functions.client
+            self._workers.functions = AppFunctions(self._made_app, client)
+
+    def _models_to_verify(self) -> list[Verified]:
+        """Return the scripted models that were asked, and those of agents that never were."""
+        agents: Mapping[str, Any] = getattr(self._made_app, "agents", {})
+        of_agents = [getattr(agent, "chat_client", None) for agent in agents.values()]
+        found: list[Verified] = list(self._workers.models)
+        for model in of_agents:
+            if isinstance(model, ScriptedModel) and model not in found:
+                found.append(model)
+        return found
 
     def _committed(self) -> None:
         self._steps += 1

@@ -76,11 +76,13 @@ class Poll:
     """A durable client's call that waits for an instance.
 
     Attributes:
+        instance_id: The instance.
         is_answered: Whether what it waits for has come.
         deadline: When it gives up, in the test's time.
         is_the_tests: Whether the test itself has made it, and no function of the app.
     """
 
+    instance_id: str
     is_answered: Callable[[], bool]
     deadline: datetime | None
     is_the_tests: bool

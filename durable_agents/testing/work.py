@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ import azure.functions as func
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 from durable_agents.testing import events
+from durable_agents.testing.asking import Asker, Verified, current_asker
 from durable_agents.testing.decisions import apply_operations, apply_turn
 from durable_agents.testing.entities import Entity
 from durable_agents.testing.functions import ActivityError, AppFunction, AppFunctions
@@ -52,6 +54,7 @@ class Workers:
     ) -> None:
         self.functions = functions
         self.conduct = Conduct()
+        self.models: list[Verified] = []
         self._hub = hub
         self._committed = committed
         self._running: dict[WorkKey, asyncio.Task[None]] = {}
@@ -69,8 +72,15 @@ class Workers:
     @property
     def is_busy(self) -> bool:
         """Whether something runs that does not wait for an instance by a durable client."""
-        of_app = [poll for poll in self._hub.polls if not poll.is_the_tests]
-        waiting = sum(poll.waits(self._hub.now) for poll in of_app)
+        watched = Counter(instance_id for instance_id, _, _ in self._running)
+        polls = Counter(
+            poll.instance_id
+            for poll in self._hub.polls
+            if poll.waits(self._hub.now) and not poll.is_the_tests
+        )
+        # An activity does not wait for the end of its own orchestration: it watches for it, beside
+        # what it does.
+        waiting = (polls - watched).total()
         return len(self._running) + len(self._answering) > waiting
 
     @property
@@ -193,6 +203,7 @@ class Workers:
 
     async def _run(self, work: ActivityWork) -> None:
         epoch = self._epoch
+        current_asker.set(Asker(work.name, self.models))
         duration = self.conduct.durations.get(work.name, timedelta())
         ended = _Ended(work, work.at + duration)
         try:

@@ -56,7 +56,7 @@ async def host(
     model: ScriptedModel, chat_client: OpenAIChatClient, policy: SessionPolicy
 ) -> AsyncIterator[Host]:
     EFFECTS.clear()
-    ada = Agent(name="Ada", instructions="You are Ada.", tools=[slow], sessions=policy)
+    ada = Agent(name="Ada", instructions="You are Ada.", tools=[slow], session=policy)
     async with Host(AgentFunctionApp([ada], chat_client=chat_client)) as kit:
         kit.model = model
         yield kit
@@ -351,7 +351,7 @@ async def test_an_overflow_is_compacted_once_and_only_a_good_turn_makes_it_last(
     assert host.texts()[-1] == "seven" * 20
     assert sum(map(len, host.texts())) < 20_000
     assert host.model.requests[-1].body["messages"][0]["content"] == "You are Ada."
-    assert "left out" in seventh.output["notes"][0]
+    assert "were left out" in seventh.output["notes"][0]
     before = host.session["turns"]
     host.model.will(refuses(**OVERFLOW))
     eighth = await host.say("8" * 30_000, "8")
