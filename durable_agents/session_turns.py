@@ -187,7 +187,7 @@ class _Opening:
         self._until = until
         self._woken: Task[Any] | None = None
         self._look = _FIRST_LOOK
-        self._interrupted = ""
+        self._has_interrupted = False
         self._let_in = False
         self.session = SessionTurn(
             agent=request.agent, key=request.session, turn=context.instance_id
@@ -263,8 +263,9 @@ class _Opening:
                 agent=self._request.agent,
             )
         interrupts = grant.state == "queued" and self._request.on_busy == "interrupt"
-        if interrupts and grant.holder_turn != self._interrupted:
-            self._interrupted = grant.holder_turn
+        if interrupts and not self._has_interrupted:
+            # Once: who has the session after that has interrupted as well, and came before.
+            self._has_interrupted = True
             self._context.send_event(grant.holder, CANCEL_EVENT, data="interrupted")
         if self._woken is None or self._woken.is_complete:
             event = waiting_event(self.session.turn)

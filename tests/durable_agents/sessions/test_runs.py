@@ -168,6 +168,16 @@ async def test_an_interrupt_ends_the_turn_and_goes_first(host: Host) -> None:
     assert [turn["id"] for turn in host.session["turns"]] == ["1", "3", "2"]
 
 
+async def test_interrupts_do_not_interrupt_one_another_in_line(host: Host) -> None:
+    host.takes("Ada", 100)
+    first = await host.say("one", "1", wait=False)
+    second = await host.say("two", "2", wait=False, on_busy="interrupt")
+    third = await host.say("three", "3", wait=False, on_busy="interrupt")
+    runs = [await host.result(run) for run in (first, second, third)]
+    assert [run.status for run in runs] == ["Failed", "Completed", "Completed"]
+    assert host.texts() == ["two", "An answer.", "three"]
+
+
 async def test_a_steering_message_is_in_the_next_request_and_all_later_ones_once(
     host: Host,
 ) -> None:
