@@ -168,11 +168,24 @@ async def test_an_interrupt_ends_the_turn_and_goes_first(host: Host) -> None:
     assert [turn["id"] for turn in host.session["turns"]] == ["1", "3", "2"]
 
 
-async def test_interrupts_do_not_interrupt_one_another_in_line(host: Host) -> None:
+async def test_an_interrupt_ends_the_turn_it_finds_also_when_that_has_interrupted(
+    host: Host,
+) -> None:
     host.takes("Ada", 100)
     first = await host.say("one", "1", wait=False)
     second = await host.say("two", "2", wait=False, on_busy="interrupt")
     third = await host.say("three", "3", wait=False, on_busy="interrupt")
+    runs = [await host.result(run) for run in (first, second, third)]
+    assert [run.status for run in runs] == ["Failed", "Failed", "Completed"]
+
+
+async def test_an_interrupt_ends_none_of_those_before_it_in_line(host: Host) -> None:
+    host.takes("Ada", 100)
+    first = await host.say("one", "1", wait=False)
+    await host.suspend(first)
+    second = await host.say("two", "2", wait=False, on_busy="interrupt")
+    third = await host.say("three", "3", wait=False, on_busy="interrupt")
+    await host.resume(first)
     runs = [await host.result(run) for run in (first, second, third)]
     assert [run.status for run in runs] == ["Failed", "Completed", "Completed"]
     assert host.texts() == ["two", "An answer.", "three"]
