@@ -76,7 +76,7 @@ class Agent:
         retry: How its calls are retried; None for the policy of the app.
         corrections: How often an answer that is not in the asked form is asked for again.
         limits: How far one run may go.
-        session: How its sessions are kept.
+        sessions: How its sessions are kept.
         approvals: How people are asked about its tools.
 
     Raises:
@@ -95,7 +95,7 @@ class Agent:
     retry: RetryPolicy | None = None
     corrections: int = 2
     limits: RunLimits = field(default_factory=RunLimits)
-    session: SessionPolicy = field(default_factory=SessionPolicy)
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from durable_agents.registry import Registry
 from durable_agents.retry import default_retry_policy
 from durable_agents.run import run_orchestrator
 from durable_agents.session_turns import ENDED_FUNCTION, instance_ended
-from durable_agents.sessions import entity_name, session_entity
+from durable_agents.sessions import session_entity
 
 
 class _FlowDecorators(df.Blueprint):
@@ -137,9 +137,9 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
             self.orchestration_trigger("context", one.run_name)(
                 run_orchestrator(self._registry, one.run_name)
             )
-            name = entity_name(one.name)
-            entity = session_entity(one.name, one.agent.session)
-            self.function_name(name)(self.entity_trigger("context", name)(entity))
+            self.entity_trigger("context", one.session_name)(
+                session_entity(one.name, one.agent.sessions)
+            )
         for one in tools:
             activity = self._registry.tool_activity(one.activity)
             assert activity is not None

@@ -164,12 +164,14 @@ class SessionTurn(BaseModel, frozen=True):
         turn: The correlation id of the turn.
         taken: Ids of the messages that were put into this turn while it ran, and that an earlier
             request of it has taken in.
+        older: Whether the request is about the older turns alone, those to be summarised.
     """
 
     agent: str
     key: str
     turn: str
     taken: tuple[str, ...] = ()
+    older: bool = False
 
 
 class ModelRequest(BaseModel, frozen=True):
@@ -186,8 +188,6 @@ class ModelRequest(BaseModel, frozen=True):
         session: The turn of a session that the request belongs to.
         instance: The orchestration that waits for the answer; when it ends, nobody does.
         tools: Whether the agent's tools are offered.
-        summary: Whether it is not the answer that is wanted, but a summary of the session's turns
-            that are to be left out.
     """
 
     message: str = ""
@@ -200,7 +200,6 @@ class ModelRequest(BaseModel, frozen=True):
     session: SessionTurn | None = None
     instance: str = ""
     tools: bool = True
-    summary: bool = False
 
     def to_payload(self) -> dict[str, Any]:
         """Return the request as plain JSON data, without what is not set."""
@@ -374,7 +373,7 @@ class RunLimits(BaseModel, frozen=True):
 
     Attributes:
         turns: The most requests to models, corrections aside.
-        tool_calls: The most calls of tools.
+        tool_calls: The most calls that models may ask for, those that are not made among them.
         handoffs: The most transfers.
         depth: How deep agents may be asked as tools by one another.
     """

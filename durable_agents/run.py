@@ -19,9 +19,6 @@ from durable_agents.errors import (
     AgentTimeout,
     InvalidAgentOutput,
     MaxTurnsExceeded,
-    ModelRateLimited,
-    ModelRejected,
-    ModelUnavailable,
 )
 from durable_agents.failure_text import to_text
 from durable_agents.messages import (
@@ -30,7 +27,6 @@ from durable_agents.messages import (
     ModelRequest,
     PreparedCall,
     RunRequest,
-    SessionTurn,
     TextPart,
     TokenUsage,
     ToolRequest,
@@ -38,19 +34,11 @@ from durable_agents.messages import (
 )
 from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
-from durable_agents.session_turns import (
-    CANCEL_EVENT,
-    close_turn,
-    compact_turns,
-    open_turn,
-    outcome_of,
-)
+from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
+from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
 from durable_agents.tool_calls import AgentToolTask, ApprovedToolTask, ToldTask, ToolCallTask
 from durable_agents.turn import CallTools, Final, HandOff, next_step
-
-# A server's word for a conversation that does not fit its model.
-_TOO_LONG = "context_length_exceeded"
 
 type Steps[T] = Generator[Task[Any], Any, T]
 
@@ -82,10 +70,9 @@ class AgentRun:
         self._registry = registry
         self._request = request
         self._agent: RegisteredAgent = registry.get(request.agent)
-        # Those of a session are in the session, and its activities read them there.
+        # A session has the message, and what was said before it; the rest is said here.
         self._messages: list[Message] = [] if request.session else list(request.messages)
-        self._session: SessionTurn | None = None
-        self._was_compacted = False
+        self._session = RunSession(context, request, self._until)
         self._usage = TokenUsage()
         self._turns = 0
         self._tool_calls = 0
@@ -104,18 +91,16 @@ class AgentRun:
             AgentCallFailed: There is none; what had been used until then is in its `usage`.
         """
         try:
-            if self._request.session:
-                opened = yield from open_turn(self._context, self._request, self._until)
-                if opened.answered:
-                    return self._answered_elsewhere(opened.answer)
-                self._session = opened.session
-                if opened.compact:
-                    yield from self._summarise()
+            opened = yield from self._session.open()
+            if opened is not None and opened.answered:
+                return self._answered_by_another(opened.answer)
+            if opened is not None and opened.compact:
+                yield from self._summarise()
             return (yield from self._loop())
         except AgentCallFailed as error:
             error.agent = error.agent or self._agent.name
             error.usage = self._usage
-            yield from self._give_back(error)
+            yield from self._session.give_up(error, tuple(self._messages), self._usage)
             raise
 
     def _loop(self) -> Steps[AgentResponse]:
@@ -123,8 +108,9 @@ class AgentRun:
             response = yield from self._ask_model()
             match next_step(response):
                 case Final():
-                    self._add_said(response, ())
-                    if (yield from self._is_over()):
+                    self._add_said(response)
+                    said = tuple(self._messages)
+                    if (yield from self._session.finish(said, self._usage, self._notes)):
                         return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
@@ -134,53 +120,41 @@ class AgentRun:
                     self._messages += yield from self._call_tools(handoff.calls, handoff)
                     self._hand_off(handoff)
 
-    def _give_back(self, error: AgentCallFailed) -> Steps[None]:
-        """End the turn of a session without an answer; the run's own failure is what is told."""
-        if self._session is None:
-            return
-        with suppress(AgentCallFailed):
-            yield from close_turn(
-                self._context,
-                self._session,
-                messages=tuple(self._messages),
-                usage=self._usage,
-                outcome=outcome_of(error),
-                error=f"{type(error).__name__}: {error.cause}",
-            )
-
-    def _is_over(self) -> Steps[bool]:
-        """End the turn of a session; it goes on when it was told something that nobody has read."""
-        if self._session is None:
-            return True
-        closing = yield from close_turn(
-            self._context, self._session, messages=tuple(self._messages), usage=self._usage
-        )
-        if closing.ended and closing.outcome != "completed":
-            self._notes.append("the answer is not in the session: its turn had been ended before")
-        return closing.ended
-
     def _ask_model(self) -> Steps[AgentResponse]:
         self._turns += 1
         if self._turns > self._request.limits.turns:
             raise self._exceeded(f"no answer after {self._request.limits.turns} turns")
         self._show("model")
-        while True:
-            request = ModelRequest(
-                version=2,
-                messages=tuple(self._messages),
-                output=self._request.output,
-                options=self._options(),
-                instance=self._context.instance_id,
-                session=self._session,
-            )
-            try:
-                response = yield from self._call_model(request)
-                break
-            except ModelRejected as error:
-                if error.code != _TOO_LONG or not (yield from self._compact()):
-                    raise
-        self._take(response)
+        request = ModelRequest(
+            version=2,
+            messages=tuple(self._messages),
+            output=self._request.output,
+            options=self._options(),
+            session=self._session.turn,
+            instance=self._context.instance_id,
+        )
+        try:
+            response = yield from self._call_model(request)
+        except AgentCallFailed as error:
+            if not (yield from self._session.make_room(error)):
+                raise
+            self._notes.append(COMPACTED)
+            return (yield from self._ask_model())
+        self._messages += self._session.took(response)
         return response
+
+    def _summarise(self) -> Steps[None]:
+        """Have the older turns of the session summarised; without a summary they stay."""
+        self._show("summary")
+        request = self._session.summary_request(instance=self._context.instance_id)
+        try:
+            summary = yield from self._call_model(request)
+        except (AgentCancelled, AgentTimeout):
+            raise
+        except AgentCallFailed:
+            return
+        yield from self._session.summarised(summary.text)
+        self._notes.append(SUMMARISED)
 
     def _call_model(self, request: ModelRequest) -> Steps[AgentResponse]:
         agent = self._agent
@@ -202,48 +176,10 @@ class AgentRun:
         self._usage += response.usage
         return response
 
-    def _take(self, response: AgentResponse) -> None:
-        """Keep what was put into the session's turn, and is in the request that was answered."""
-        taken = response.verdict.taken if response.verdict is not None else {}
-        if taken and self._session is not None:
-            self._messages += taken.values()
-            ids = (*self._session.taken, *taken)
-            self._session = self._session.model_copy(update={"taken": ids})
-
-    def _compact(self) -> Steps[bool]:
-        """Leave older turns out of a conversation that is too long for the model, once."""
-        if self._session is None or self._was_compacted:
-            return False
-        self._was_compacted = True
-        compacted = yield from compact_turns(self._context, self._session)
-        if compacted.dropped:
-            self._notes.append(f"{compacted.dropped} older turns were left out: too long")
-        return compacted.dropped > 0
-
-    def _summarise(self) -> Steps[None]:
-        """Put a summary in the place of older turns. Without one they stay as they are."""
-        self._show("summary")
-        request = ModelRequest(
-            version=2,
-            session=self._session,
-            summary=True,
-            tools=False,
-            options=self._options(),
-            instance=self._context.instance_id,
-        )
-        try:
-            response = yield from self._call_model(request)
-        except (ModelRejected, ModelRateLimited, ModelUnavailable, InvalidAgentOutput):
-            self._notes.append("the older turns could not be summarised")
-            return
-        assert self._session is not None
-        yield from compact_turns(self._context, self._session, summary=response.text, for_good=True)
-
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None
     ) -> Steps[list[Message]]:
-        wanted = sum(one.action in ("run", "agent") for one in calls)
-        self._tool_calls += wanted
+        self._tool_calls += len(calls)  # those that are only told cost a result each as well
         if self._tool_calls > self._request.limits.tool_calls:
             raise self._exceeded(f"more than {self._request.limits.tool_calls} calls of tools")
         self._show("tools", [one.call.name for one in calls])
@@ -351,7 +287,7 @@ class AgentRun:
             fingerprint=fingerprint,
         )
 
-    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall]) -> None:
+    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall] = ()) -> None:
         parts = (TextPart(text=response.text),) if response.text.strip() else ()
         self._messages.append(
             Message(
@@ -383,27 +319,16 @@ class AgentRun:
             }
         )
 
-    def _answered_elsewhere(self, answer: str) -> AgentResponse:
-        """Return the answer of the turn that the message was put into.
-
-        Raises:
-            InvalidAgentOutput: It does not have the form that was asked for with the message.
-        """
+    def _answered_by_another(self, text: str) -> AgentResponse:
+        """Return the answer of the turn that the message was put into."""
         if self._request.output is not None:
-            found = OutputFormat(self._request.output, None).read(answer)
+            found = OutputFormat(self._request.output, None).read(text)
             if isinstance(found, Invalid):
                 raise InvalidAgentOutput(
                     f"the turn that took the message in answered in another form: {found.problem}",
                     agent=self._agent.name,
                 )
-        return AgentResponse(
-            text=answer,
-            agent=self._agent.name,
-            model=self._agent.model.model,
-            session_id=self._request.session,
-            correlation_id=self._context.instance_id,
-            notes=("the message was put into the turn that had the session",),
-        )
+        return self._answer(AgentResponse(text=text, agent=self._agent.name))
 
     def _until[T](self, task: Task[T]) -> Steps[T]:
         """Wait for a task, for the run to be cancelled, or for its deadline."""

@@ -13,11 +13,6 @@ from durable_agents.sessions import (
     to_summarise,
 )
 
-_SUMMARISE = (
-    "Summarise the conversation so far for yourself: what was asked, what was found out, decided "
-    "and promised, names and numbers exactly. At most 300 words, and nothing else."
-)
-
 
 @dataclass(frozen=True)
 class Conversation:
@@ -51,10 +46,9 @@ async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
     if not client:
         raise AgentCallFailed("a session needs a durable client, and there is none")
     state = await read_session(client, asked.session)
-    if asked.summary:
-        older = to_summarise(state or SessionState())
-        return Conversation((*older, Message.of("user", _SUMMARISE)))
     before, steering = conversation(state, asked.session)
+    if asked.session.older and state is not None:
+        return Conversation((*to_summarise(state), *asked.messages))
     return Conversation((*before, *asked.messages, *steering.values()), steering)
 
 

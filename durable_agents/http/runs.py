@@ -109,7 +109,7 @@ class AgentRuns:
             agent=agent.name,
             messages=messages,
             session=call.session_id,
-            on_busy=call.on_busy or agent.session.on_busy,
+            on_busy=call.on_busy or agent.sessions.on_busy,
             output=output,
             options=call.options,
             policy=self._agent.policy,

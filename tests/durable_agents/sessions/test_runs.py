@@ -56,7 +56,7 @@ async def host(
     model: ScriptedModel, chat_client: OpenAIChatClient, policy: SessionPolicy
 ) -> AsyncIterator[Host]:
     EFFECTS.clear()
-    ada = Agent(name="Ada", instructions="You are Ada.", tools=[slow], session=policy)
+    ada = Agent(name="Ada", instructions="You are Ada.", tools=[slow], sessions=policy)
     async with Host(AgentFunctionApp([ada], chat_client=chat_client)) as kit:
         kit.model = model
         yield kit
