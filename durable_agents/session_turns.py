@@ -32,6 +32,8 @@ from durable_agents.sessions import (
     Place,
     session_entity_id,
 )
+from durable_agents.sessions.compaction import shortened
+from durable_agents.sessions.document import size_of_messages
 from durable_agents.sessions.operations import MESSAGES_LIMIT
 from durable_agents.sessions.words import Outcome, Word
 
@@ -114,6 +116,7 @@ def close_turn(
     usage: TokenUsage | None = None,
     outcome: Outcome = "completed",
     error: str = "",
+    last: bool = False,
 ) -> Steps[Closing]:
     """End a turn, and wake the run that has the session now and those whose messages it answered.
 
@@ -127,14 +130,17 @@ def close_turn(
         usage: The tokens of the turn.
         outcome: How it ended.
         error: What went wrong.
+        last: Whether the run cannot go on with messages that it has not taken in.
     """
     finish = Finish(
         turn=session.turn,
-        messages=messages,
+        # A session keeps no more of a turn, and a scheduler takes no more at once.
+        messages=shortened(messages, MESSAGES_LIMIT),
         usage=usage or TokenUsage(),
         outcome=outcome,
         error=error,
         taken=session.taken,
+        last=last,
         at=_now(context),
     )
     closing = Closing.model_validate((yield from _call(context, session, "finish", finish)))
@@ -225,9 +231,9 @@ class _Opening:
             takeover=takeover,
             principal=principal.id if principal is not None else "",
         )
-        size = len(begin.model_dump_json())
-        if size > 2 * MESSAGES_LIMIT:  # too large to be sent at all
-            raise self._too_large(f"the messages have {size} bytes")
+        size = size_of_messages(begin.messages)
+        if size > MESSAGES_LIMIT:  # too large to be sent at all
+            raise self._too_large(f"the messages have {size} bytes, a turn takes {MESSAGES_LIMIT}")
         answer = yield from _call(self._context, self.session, "begin", begin, self._until)
         grant = Grant.model_validate(answer)
         # From then on the session has the messages: the history need not have them again.

@@ -1,5 +1,6 @@
 """Runs of agents with sessions, from the request to the stored conversation, in virtual time."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -130,6 +131,55 @@ async def test_a_killed_host_repeats_nothing_and_the_session_is_whole(
         await host.say("thanks", "2")
         assert host.texts() == ["do it", "", "did it", "done", "thanks"]
         assert set(EFFECTS) == {"it"}
+
+
+@pytest.mark.parametrize("step", range(1, 30))
+async def test_a_killed_host_loses_nobody_who_waits(
+    model: ScriptedModel, chat_client: OpenAIChatClient, step: int
+) -> None:
+    ada = Agent(name="Ada", instructions="You are Ada.")
+    app = AgentFunctionApp([ada], chat_client=chat_client)
+    async with Host(app, kill_after=step) as host:
+        host.model = model
+        host.takes("Ada", 3)
+        kinds = {"one": "reject", "two": "queue", "three": "steer", "four": "queue"}
+        runs = [await host.say(t, t, wait=False, on_busy=kind) for t, kind in kinds.items()]
+        ended = [await host.result(run) for run in runs]
+        assert [run.output["text"] for run in ended] == ["An answer."] * 4
+        turns = host.session["turns"]
+        said = [m["text"] for turn in turns for m in turn["messages"] if m["role"] == "user"]
+        assert said == ["one", "three", "two", "four"]
+        assert [turn["status"] for turn in turns] == ["completed"] * 3
+
+
+async def test_a_run_at_its_limit_answers_and_what_it_did_not_read_gets_a_turn(host: Host) -> None:
+    host.model.will(says("red"), says("blue"))
+    host.takes("Ada", 5)
+    first = await host.say("paint it", "1", wait=False, limits=RunLimits(turns=1))
+    second = await host.say("in blue", "2", wait=False, on_busy="steer")
+    assert (await host.result(first)).output["text"] == "red"
+    assert (await host.result(second)).output["text"] == "blue"
+    assert host.texts() == ["paint it", "red", "in blue"]
+
+
+async def test_what_a_run_hands_to_its_session_is_not_too_large_to_be_sent(
+    model: ScriptedModel, chat_client: OpenAIChatClient
+) -> None:
+    """Case 07."""
+
+    def much() -> str:
+        """Return much."""
+        return "ä" * 1_200_000
+
+    ada = Agent(name="Ada", tools=[much])
+    async with Host(AgentFunctionApp([ada], chat_client=chat_client)) as host:
+        host.model = model
+        model.will(calls(*((f"c{n}", "much", "{}") for n in range(10))), says("done"))
+        ended = await host.say("go", "1")
+        assert ended.output["text"] == "done"
+        assert len(json.dumps(host.entity("dafx-Ada", "s"))) < 900_000
+        sent = [event.entityOperationCalled.input.value for event in ended.history]
+        assert max(map(len, sent)) < 600_000
 
 
 async def test_a_busy_session_rejects(host: Host) -> None:
