@@ -223,6 +223,7 @@ def test_request_of_before_there_were_verdicts_gets_none() -> None:
 async def test_schema_that_no_answer_fits_ends_the_call(run: Run, model: ScriptedModel) -> None:
     model.will(says("1"))
     outcome = await run(city({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}))
+    model.faults.clear()  # some servers would refuse it; this one answers
     assert outcome.failure.errorType == "durable_agents.errors.InvalidAgentOutput"
     assert len(model.requests) == 3
 
