@@ -18,10 +18,9 @@ type MakesHosts = Callable[..., Awaitable[DurableTest]]
 
 @pytest_asyncio.fixture
 async def durable_test(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[MakesHosts]:
-    """Make hosts of apps: `host = await durable_test(app)`.
+    """Give a function that opens hosts, with the arguments of `DurableTest`.
 
-    It takes the arguments of `DurableTest`. At the end of the test each host is closed, and its
-    scripted models are verified.
+    At the end of the test each host is closed, and its scripted models are verified.
     """
     # As in a deployed app: the SDK's codec reads only types that were asked for.
     monkeypatch.setenv("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING", "1")

@@ -17,6 +17,8 @@ def create_app() -> df.DFApp:
     app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     _add_steps(app)
     _add_flows(app)
+    _add_waits(app)
+    _add_families(app)
     _add_entities(app)
     _add_clients(app)
     return app
@@ -51,6 +53,8 @@ def _add_flows(app: df.DFApp) -> None:
     def odd(context: df.DurableOrchestrationContext) -> Any:
         return (yield context.call_activity("Half", 3))
 
+
+def _add_waits(app: df.DFApp) -> None:
     @app.orchestration_trigger(context_name="context")
     def approval(context: df.DurableOrchestrationContext) -> Any:
         context.set_custom_status({"waits": True})
@@ -65,6 +69,8 @@ def _add_flows(app: df.DFApp) -> None:
         second = yield context.wait_for_external_event("second")
         return [first, second]
 
+
+def _add_families(app: df.DFApp) -> None:
     @app.orchestration_trigger(context_name="context")
     def parent(context: Any, given: list[int]) -> Any:
         made = [
@@ -81,13 +87,13 @@ def _add_flows(app: df.DFApp) -> None:
         return (yield context.call_sub_orchestrator("approval"))
 
     @app.orchestration_trigger(context_name="context")
-    def counts_down(context: df.DurableOrchestrationContext) -> Any:
-        left, heard = context.get_input()
+    def counts_down(context: Any, given: list[Any]) -> Any:
+        left, heard = given
         if left == 0:
             return heard
         heard.append((yield context.wait_for_external_event("word")))
-        yield context.create_timer(context.current_utc_datetime + timedelta(minutes=1))
-        context.continue_as_new([left - 1, heard])
+        yield context.create_timer(timedelta(minutes=1))
+        context.continue_as_new([left - 1, heard], save_events=True)
 
     @app.orchestration_trigger(context_name="context")
     def tells(context: Any, target: str) -> Any:
@@ -124,7 +130,7 @@ def _add_entities(app: df.DFApp) -> None:
 
     @app.entity_trigger(context_name="context")
     def till(context: df.DurableEntityContext) -> None:
-        noted = context.get_state(lambda: [])
+        noted = context.get_state(list)
         if context.operation_name == "note":
             context.set_state([*noted, context.get_input()])
         context.set_result(len(noted))

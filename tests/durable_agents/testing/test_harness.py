@@ -45,7 +45,7 @@ async def test_failed_activity_crosses_with_class_and_first_line(host: DurableTe
 
 
 async def test_names_that_the_app_does_not_have_are_refused(host: DurableTest) -> None:
-    with pytest.raises(LookupError, match="no orchestrator 'nope'; it has: .*native"):
+    with pytest.raises(LookupError, match=r"no orchestrator 'nope'; it has: .*native"):
         await host.start("nope")
     await host.run("native", 1, instance_id="one")
     with pytest.raises(ValueError, match="already exists"):
