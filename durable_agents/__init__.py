@@ -14,6 +14,7 @@ from durable_agents.errors import (
     InvalidAgentOutput,
     InvalidInput,
     MaxTurnsExceeded,
+    MessageTooLarge,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
@@ -40,6 +41,7 @@ from durable_agents.models import (
     chat_client_from_environment,
 )
 from durable_agents.payloads import payload_store_from_environment
+from durable_agents.sessions import SessionPolicy
 from durable_agents.tools import ToolContext, ToolError, tool
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "InvalidInput",
     "MaxTurnsExceeded",
     "Message",
+    "MessageTooLarge",
     "ModelRateLimited",
     "ModelRejected",
     "ModelReply",
@@ -76,6 +79,7 @@ __all__ = [
     "RunLimits",
     "SessionBusy",
     "SessionNotFound",
+    "SessionPolicy",
     "TextPart",
     "TokenUsage",
     "ToolContext",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask.task import RetryPolicy
@@ -11,6 +12,8 @@ from pydantic import JsonValue
 from durable_agents.errors import InvalidAgent
 from durable_agents.messages import RunLimits
 from durable_agents.model import RESERVED_OPTIONS, ChatModel
+from durable_agents.people.words import Escalation
+from durable_agents.sessions.words import SessionPolicy
 from durable_agents.structured_output import ResponseFormat
 
 if TYPE_CHECKING:
@@ -36,6 +39,26 @@ class AgentTool:
     description: str
 
 
+@dataclass(frozen=True)
+class ApprovalPolicy:
+    """How people are asked about calls of tools that need approval.
+
+    Attributes:
+        timeout: How long they have; None for ever.
+        answerers: Ids or names of the principals who may answer. Empty for the one who called the
+            agent, or for everybody where nobody is signed in.
+        reminders: When they are reminded, from the start.
+        escalations: Who may answer as well, later on.
+        notify: An activity that is told when the request is opened, reminded of and escalated.
+    """
+
+    timeout: timedelta | None = timedelta(hours=24)
+    answerers: tuple[str, ...] = ()
+    reminders: tuple[timedelta, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    notify: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agent:
     """A frozen description of an agent.
@@ -53,6 +76,8 @@ class Agent:
         retry: How its calls are retried; None for the policy of the app.
         corrections: How often an answer that is not in the asked form is asked for again.
         limits: How far one run may go.
+        sessions: How its sessions are kept.
+        approvals: How people are asked about its tools.
 
     Raises:
         InvalidAgent: The name cannot be one, an option is not for an agent to set, or a tool
@@ -70,6 +95,8 @@ class Agent:
     retry: RetryPolicy | None = None
     corrections: int = 2
     limits: RunLimits = field(default_factory=RunLimits)
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
+    approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -19,9 +19,12 @@ from durable_agents.handle import DurableAgent
 from durable_agents.http.routes import AgentRoutes
 from durable_agents.messages import AgentResponse, CallPolicy, TimedCall
 from durable_agents.model import ChatModel
+from durable_agents.people import ANSWER_FUNCTION, ENTITY_NAME, HumanRequestEntity, answer_request
 from durable_agents.registry import Registry
 from durable_agents.retry import default_retry_policy
 from durable_agents.run import run_orchestrator
+from durable_agents.session_turns import ENDED_FUNCTION, instance_ended
+from durable_agents.sessions import session_entity
 
 
 class _FlowDecorators(df.Blueprint):
@@ -92,15 +95,27 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         if payload_store is not None:
             self.configure_large_payloads(payload_store=payload_store)
         self._registry = Registry(
-            retry or default_retry_policy(os.environ), chat_client, reserved=(CALL_FUNCTION,)
+            retry or default_retry_policy(os.environ),
+            chat_client,
+            reserved=(CALL_FUNCTION, ANSWER_FUNCTION, ENDED_FUNCTION, ENTITY_NAME),
         )
-        self.function_name(CALL_FUNCTION)(
-            self.orchestration_trigger("context", CALL_FUNCTION)(_timed_call(self._registry))
-        )
+        self._add_built_ins()
         if http_routes:
             AgentRoutes(self._registry).register(self)
         for agent in agents:
             self.add_agent(agent)
+
+    def _add_built_ins(self) -> None:
+        self.function_name(CALL_FUNCTION)(
+            self.orchestration_trigger("context", CALL_FUNCTION)(_timed_call(self._registry))
+        )
+        self.function_name(ANSWER_FUNCTION)(
+            self.orchestration_trigger("context", ANSWER_FUNCTION)(answer_request)
+        )
+        self.function_name(ENTITY_NAME)(
+            self.entity_trigger("context", ENTITY_NAME)(HumanRequestEntity)
+        )
+        self._add_activity(ENDED_FUNCTION, instance_ended)
 
     @property
     def agents(self) -> Mapping[str, Agent]:
@@ -121,6 +136,9 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
             self._add_activity(one.name, one.activity)
             self.orchestration_trigger("context", one.run_name)(
                 run_orchestrator(self._registry, one.run_name)
+            )
+            self.entity_trigger("context", one.session_name)(
+                session_entity(one.name, one.agent.sessions)
             )
         for one in tools:
             activity = self._registry.tool_activity(one.activity)

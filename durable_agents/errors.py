@@ -9,6 +9,7 @@
         ├── ModelRejected         the request was refused; the same request is refused again
         ├── ModelRateLimited      retried, then raised; has `retry_after`
         ├── ModelUnavailable      retried, then raised: no answer, a server's fault, a broken answer
+        ├── ResponseLost          the server no longer knows a request made in its background
         ├── InvalidAgentOutput    the model: its answer cannot be used, though it was asked again
         ├── ToolFailed            a tool with `on_error="raise"` came to nothing
         ├── MaxTurnsExceeded      the run asked for more turns or tools than its limits allow
@@ -120,6 +121,13 @@ class ModelUnavailable(AgentCallFailed):
     """The model's server did not answer, failed, or sent what is no answer."""
 
     retriable = True
+
+
+class ResponseLost(AgentCallFailed):
+    """The model's server does not know a response that was asked for, or not any more.
+
+    The answer may have been made and paid for. Whoever asks the model again counts that.
+    """
 
 
 class InvalidAgentOutput(AgentCallFailed):

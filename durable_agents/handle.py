@@ -153,7 +153,7 @@ class DurableAgent:
             agent=self.name,
             messages=messages,
             session=self._session_id(session),
-            on_busy=on_busy or "reject",
+            on_busy=on_busy or agent.sessions.on_busy,
             output=output.schema if output else None,
             options=fields,
             policy=policy,

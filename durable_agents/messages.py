@@ -164,12 +164,14 @@ class SessionTurn(BaseModel, frozen=True):
         turn: The correlation id of the turn.
         taken: Ids of the messages that were put into this turn while it ran, and that an earlier
             request of it has taken in.
+        older: Whether the request is about the older turns alone, those to be summarised.
     """
 
     agent: str
     key: str
     turn: str
     taken: tuple[str, ...] = ()
+    older: bool = False
 
 
 class ModelRequest(BaseModel, frozen=True):
@@ -371,7 +373,7 @@ class RunLimits(BaseModel, frozen=True):
 
     Attributes:
         turns: The most requests to models, corrections aside.
-        tool_calls: The most calls of tools.
+        tool_calls: The most calls that models may ask for, those that are not made among them.
         handoffs: The most transfers.
         depth: How deep agents may be asked as tools by one another.
     """

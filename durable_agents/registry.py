@@ -12,6 +12,7 @@ from durable_agents.errors import AgentNotRegistered, InvalidAgent
 from durable_agents.messages import CallPolicy
 from durable_agents.model import ChatModel
 from durable_agents.retry import call_policy
+from durable_agents.sessions import entity_name
 from durable_agents.tools import Tool, ToolActivity, tool_activity
 from durable_agents.toolset import Toolset
 
@@ -43,6 +44,11 @@ class RegisteredAgent:
     def run_name(self) -> str:
         """The orchestration of its runs."""
         return f"run-{self.agent.name}"
+
+    @property
+    def session_name(self) -> str:
+        """The entity that keeps its sessions."""
+        return entity_name(self.agent.name)
 
     @cached_property
     def activity(self) -> AgentActivity:
@@ -129,6 +135,7 @@ class Registry:
         )
         self._take(agent.name, agent.name, f"an agent named '{agent.name}'")
         self._take(registered.run_name, agent.name, f"the runs of agent '{agent.name}'")
+        self._take(registered.session_name, agent.name, f"the sessions of agent '{agent.name}'")
         self._agents[agent.name] = registered
         agents.append(registered)
         for one in toolset.functions:

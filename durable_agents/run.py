@@ -6,6 +6,7 @@ activities have recorded.
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
     AgentTimeout,
+    InvalidAgentOutput,
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
@@ -30,12 +32,13 @@ from durable_agents.messages import (
     ToolRequest,
     ToolResult,
 )
+from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
-from durable_agents.tool_calls import AgentToolTask, ToldTask, ToolCallTask
+from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
+from durable_agents.session_turns import CANCEL_EVENT
+from durable_agents.structured_output import Invalid, OutputFormat
+from durable_agents.tool_calls import AgentToolTask, ApprovedToolTask, ToldTask, ToolCallTask
 from durable_agents.turn import CallTools, Final, HandOff, next_step
-
-# The event that cancels a run; its data says why.
-CANCEL_EVENT = "cancel"
 
 type Steps[T] = Generator[Task[Any], Any, T]
 
@@ -67,7 +70,9 @@ class AgentRun:
         self._registry = registry
         self._request = request
         self._agent: RegisteredAgent = registry.get(request.agent)
-        self._messages: list[Message] = list(request.messages)
+        # A session has the message, and what was said before it; the rest is said here.
+        self._messages: list[Message] = [] if request.session else list(request.messages)
+        self._session = RunSession(context, request, self._until)
         self._usage = TokenUsage()
         self._turns = 0
         self._tool_calls = 0
@@ -86,10 +91,16 @@ class AgentRun:
             AgentCallFailed: There is none; what had been used until then is in its `usage`.
         """
         try:
+            opened = yield from self._session.open()
+            if opened is not None and opened.answered:
+                return self._answered_by_another(opened.answer)
+            if opened is not None and opened.compact:
+                yield from self._summarise()
             return (yield from self._loop())
         except AgentCallFailed as error:
             error.agent = error.agent or self._agent.name
             error.usage = self._usage
+            yield from self._session.give_up(error, tuple(self._messages), self._usage)
             raise
 
     def _loop(self) -> Steps[AgentResponse]:
@@ -97,7 +108,10 @@ class AgentRun:
             response = yield from self._ask_model()
             match next_step(response):
                 case Final():
-                    return self._answer(response)
+                    self._add_said(response)
+                    said = tuple(self._messages)
+                    if (yield from self._session.finish(said, self._usage, self._notes)):
+                        return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
                     self._messages += yield from self._call_tools(calls)
@@ -111,14 +125,39 @@ class AgentRun:
         if self._turns > self._request.limits.turns:
             raise self._exceeded(f"no answer after {self._request.limits.turns} turns")
         self._show("model")
-        agent = self._agent
         request = ModelRequest(
             version=2,
             messages=tuple(self._messages),
             output=self._request.output,
             options=self._options(),
+            session=self._session.turn,
             instance=self._context.instance_id,
         )
+        try:
+            response = yield from self._call_model(request)
+        except AgentCallFailed as error:
+            if not (yield from self._session.make_room(error)):
+                raise
+            self._notes.append(COMPACTED)
+            return (yield from self._ask_model())
+        self._messages += self._session.took(response)
+        return response
+
+    def _summarise(self) -> Steps[None]:
+        """Have the older turns of the session summarised; without a summary they stay."""
+        self._show("summary")
+        request = self._session.summary_request(instance=self._context.instance_id)
+        try:
+            summary = yield from self._call_model(request)
+        except (AgentCancelled, AgentTimeout):
+            raise
+        except AgentCallFailed:
+            return
+        yield from self._session.summarised(summary.text)
+        self._notes.append(SUMMARISED)
+
+    def _call_model(self, request: ModelRequest) -> Steps[AgentResponse]:
+        agent = self._agent
         plan = CallPlan(
             agent=agent.name,
             model=agent.model.model,
@@ -135,41 +174,48 @@ class AgentRun:
                 self._usage += error.usage or TokenUsage()
             raise
         self._usage += response.usage
-        if response.verdict is not None:
-            self._messages += response.verdict.taken.values()
         return response
 
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None
     ) -> Steps[list[Message]]:
-        wanted = sum(one.action in ("run", "agent") for one in calls)
-        self._tool_calls += wanted
+        self._tool_calls += len(calls)  # those that are only told cost a result each as well
         if self._tool_calls > self._request.limits.tool_calls:
             raise self._exceeded(f"more than {self._request.limits.tool_calls} calls of tools")
         self._show("tools", [one.call.name for one in calls])
         tasks: list[Task[ToolResult]] = [self._start(one, handoff) for one in calls]
-        children = [task for task in tasks if isinstance(task, AgentToolTask)]
+        if any(isinstance(task, ApprovedToolTask) for task in tasks):
+            self._show("approval", [one.call.name for one in calls if one.approval])
         try:
             results: list[ToolResult] = yield from self._until(when_all(tasks))
         except AgentCallFailed:
-            for child in children:
-                if not child.is_complete:
-                    self._context.send_event(child.instance, CANCEL_EVENT, data="parent")
+            yield from self._give_up(tasks)
             raise
         finally:
-            for child in children:
-                self._usage += child.usage
+            for task in tasks:
+                self._usage += task.usage if isinstance(task, AgentToolTask) else TokenUsage()
         return [Message(role="tool", result=result) for result in results]
+
+    def _give_up(self, tasks: Sequence[Task[Any]]) -> Steps[None]:
+        """End what was begun for a run that is over: agents, and requests to people."""
+        asked: list[Task[Any]] = []
+        for task in tasks:
+            if isinstance(task, AgentToolTask) and not task.is_complete:
+                self._context.send_event(task.instance, CANCEL_EVENT, data="parent")
+            if isinstance(task, ApprovedToolTask) and not task.asking.is_complete:
+                task.asking.withdraw("the run is over")
+                asked.append(task.asking)
+        for task in asked:
+            # One that cannot be kept any more asks nobody either.
+            with suppress(AgentCallFailed):
+                yield task
 
     def _start(self, one: PreparedCall, handoff: HandOff | None) -> OwnTask[ToolResult]:
         match one.action:
+            case "run" if one.approval:
+                return ApprovedToolTask(self._context, one, self._ask(one), self._start_approved)
             case "run":
-                return ToolCallTask(
-                    self._context,
-                    one,
-                    self._registry.tool_activity(one.target) or one.target,
-                    self._tool_request(one),
-                )
+                return self._start_tool(one)
             case "agent":
                 return self._start_agent(one)
             case "hand_off" if handoff is not None and one.call.id == handoff.followed:
@@ -180,6 +226,35 @@ class AgentRun:
                 )
             case "tell":
                 return ToldTask(self._context, one, one.problem, is_error=True)
+
+    def _start_tool(self, one: PreparedCall, fingerprint: str = "") -> OwnTask[ToolResult]:
+        return ToolCallTask(
+            self._context,
+            one,
+            self._registry.tool_activity(one.target) or one.target,
+            self._tool_request(one, fingerprint),
+        )
+
+    def _start_approved(self, one: PreparedCall, fingerprint: str) -> OwnTask[ToolResult]:
+        if one.action == "tell":
+            return ToldTask(self._context, one, one.problem, is_error=True)
+        return self._start_tool(one, fingerprint)
+
+    def _ask(self, one: PreparedCall) -> Asking:
+        policy, principal = self._agent.agent.approvals, self._request.principal
+        request = approval_request(
+            one,
+            agent=self._agent.name,
+            session=self._request.session,
+            timeout=policy.timeout.total_seconds() if policy.timeout else None,
+            answerers=policy.answerers or ((principal.id,) if principal else ()),
+        )
+        more = {
+            "reminders": tuple(after.total_seconds() for after in policy.reminders),
+            "escalations": policy.escalations,
+            "notify": policy.notify,
+        }
+        return Asking(self._context, request.model_copy(update=more))
 
     def _start_agent(self, one: PreparedCall) -> OwnTask[ToolResult]:
         request = self._request
@@ -200,7 +275,7 @@ class AgentRun:
         # By a uuid of the orchestration: the same in every replay, and no other call's.
         return AgentToolTask(self._context, one, run, f"{agent.name}-{self._context.new_uuid()}")
 
-    def _tool_request(self, one: PreparedCall) -> ToolRequest:
+    def _tool_request(self, one: PreparedCall, fingerprint: str) -> ToolRequest:
         return ToolRequest(
             call_id=one.call.id,
             arguments=one.arguments,
@@ -209,9 +284,10 @@ class AgentRun:
             idempotency_key=self._context.new_uuid(),
             session=self._request.session,
             principal=self._request.principal,
+            fingerprint=fingerprint,
         )
 
-    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall]) -> None:
+    def _add_said(self, response: AgentResponse, calls: Sequence[PreparedCall] = ()) -> None:
         parts = (TextPart(text=response.text),) if response.text.strip() else ()
         self._messages.append(
             Message(
@@ -242,6 +318,17 @@ class AgentRun:
                 "notes": tuple(self._notes),
             }
         )
+
+    def _answered_by_another(self, text: str) -> AgentResponse:
+        """Return the answer of the turn that the message was put into."""
+        if self._request.output is not None:
+            found = OutputFormat(self._request.output, None).read(text)
+            if isinstance(found, Invalid):
+                raise InvalidAgentOutput(
+                    f"the turn that took the message in answered in another form: {found.problem}",
+                    agent=self._agent.name,
+                )
+        return self._answer(AgentResponse(text=text, agent=self._agent.name))
 
     def _until[T](self, task: Task[T]) -> Steps[T]:
         """Wait for a task, for the run to be cancelled, or for its deadline."""

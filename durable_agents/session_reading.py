@@ -3,8 +3,15 @@
 from dataclasses import dataclass, field
 
 from durable_agents.durable_clients import durable_client
+from durable_agents.errors import AgentCallFailed
 from durable_agents.messages import Message, ModelRequest, SessionTurn
-from durable_agents.sessions import SessionState, conversation, from_document, session_entity_id
+from durable_agents.sessions import (
+    SessionState,
+    conversation,
+    from_document,
+    session_entity_id,
+    to_summarise,
+)
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,16 @@ async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
 
     Raises:
         AgentCancelled: The turn no longer has its session.
+        AgentCallFailed: There is no durable client to read the session with.
     """
     if asked.session is None:
         return Conversation(asked.messages or (Message.of("user", asked.message),))
+    if not client:
+        raise AgentCallFailed("a session needs a durable client, and there is none")
     state = await read_session(client, asked.session)
     before, steering = conversation(state, asked.session)
+    if asked.session.older and state is not None:
+        return Conversation((*to_summarise(state), *asked.messages))
     return Conversation((*before, *asked.messages, *steering.values()), steering)
 
 

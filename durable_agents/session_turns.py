@@ -7,7 +7,7 @@ the scheduler, in an activity. An event only wakes who waits: what is so, the en
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
@@ -188,6 +188,7 @@ class _Opening:
         self._woken: Task[Any] | None = None
         self._look = _FIRST_LOOK
         self._interrupted = ""
+        self._let_in = False
         self.session = SessionTurn(
             agent=request.agent, key=request.session, turn=context.instance_id
         )
@@ -200,6 +201,8 @@ class _Opening:
                 # An instance of this id had a turn before; this is another one.
                 turn = f"{self._context.instance_id}:{self._context.new_uuid()}"
                 self.session = self.session.model_copy(update={"turn": turn})
+                continue
+            if grant.state == "unknown":
                 continue
             opened = self._settled(grant)
             if opened is not None:
@@ -215,7 +218,8 @@ class _Opening:
         begin = Begin(
             turn=self.session.turn,
             instance=self._context.instance_id,
-            messages=self._request.messages,
+            messages=() if self._let_in else self._request.messages,
+            again=self._let_in,
             on_busy=self._request.on_busy,
             at=_now(self._context),
             takeover=takeover,
@@ -226,6 +230,8 @@ class _Opening:
             raise self._too_large(f"the messages have {size} bytes")
         answer = yield from _call(self._context, self.session, "begin", begin, self._until)
         grant = Grant.model_validate(answer)
+        # From then on the session has the messages: the history need not have them again.
+        self._let_in = grant.state in ("queued", "steered")
         if grant.next is not None:
             _wake(self._context, grant.next)
         return grant
@@ -234,7 +240,7 @@ class _Opening:
         match grant.state:
             case "granted":
                 return OpenTurn(self.session, compact=grant.compact)
-            case "steered" if grant.outcome == "completed":
+            case "steered" if grant.outcome == "completed" and grant.answer:
                 return OpenTurn(self.session, answered=True, answer=grant.answer)
             case "steered" if grant.outcome:
                 cause = f"the turn that took in the message has ended: {grant.outcome}"
@@ -267,7 +273,7 @@ class _Opening:
         yield from self._until(when_any([self._woken, timer]))
 
     def _has_ended(self, instance: str) -> Steps[bool]:
-        task = self._context.call_activity(ENDED_FUNCTION, input=instance)
+        task: Task[Any] = self._context.call_activity(ENDED_FUNCTION, input=instance)
         return bool((yield from self._until(task)))
 
     def _too_large(self, reason: str) -> MessageTooLarge:
@@ -285,7 +291,7 @@ def _call(
 ) -> Steps[Any]:
     """Do an operation of a session, whatever becomes of the run unless `until` is given."""
     entity = session_entity_id(session.agent, session.key)
-    task: Task[Any] = context.call_entity(entity, operation, word.to_json())
+    task = cast("Task[Any]", context.call_entity(entity, operation, word.to_json()))
     try:
         if until is not None:
             return (yield from until(task))

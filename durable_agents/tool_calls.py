@@ -21,6 +21,7 @@ from durable_agents.messages import (
     ToolRequest,
     ToolResult,
 )
+from durable_agents.people import Asking, decided
 from durable_agents.retry import next_delay
 
 
@@ -48,14 +49,15 @@ class ToolCallTask(OwnTask[ToolResult]):
         self._request = request
         self._began = self._now()
         self._call()
-        if prepared.policy.timeout is not None:
-            deadline = self._began + timedelta(seconds=prepared.policy.timeout)
-            Then(context.create_timer(deadline), lambda _timer: self._expired())
 
     def _call(self) -> None:
         payload = self._request.model_dump(mode="json", exclude_defaults=True)
         activity: Task[Any] = self._orchestration.call_activity(self._activity, input=payload)
         Then(activity, self._answered)
+        attempt, timeout = self._request.attempt, self._prepared.policy.timeout
+        if timeout is not None:
+            timer = self._orchestration.create_timer(self._now() + timedelta(seconds=timeout))
+            Then(timer, lambda _timer: self._expired(attempt))
 
     def _answered(self, activity: Task[Any]) -> None:
         if self.is_complete:  # the time was over first
@@ -82,8 +84,8 @@ class ToolCallTask(OwnTask[ToolResult]):
             self._request = self._request.model_copy(update={"attempt": attempt})
             self._call()
 
-    def _expired(self) -> None:
-        if not self.is_complete:
+    def _expired(self, attempt: int) -> None:
+        if not self.is_complete and attempt == self._request.attempt:
             seconds = self._prepared.policy.timeout or 0
             self._end(
                 self._error(f"no result within {seconds:g} s; what it did until then may be done")
@@ -103,6 +105,57 @@ class ToolCallTask(OwnTask[ToolResult]):
         # By the id of the conversation, whatever the activity said.
         call = self._prepared.call
         self.complete(result.model_copy(update={"call_id": call.id, "name": call.name}))
+
+
+class ApprovedToolTask(OwnTask[ToolResult]):
+    """A call that a person is asked about first.
+
+    Args:
+        context: The orchestration.
+        prepared: The call.
+        asking: The request to a person.
+        start: Makes the call that was approved: the call, and the fingerprint of its arguments.
+
+    Attributes:
+        asking: The request to a person.
+    """
+
+    def __init__(
+        self,
+        context: OrchestrationContext,
+        prepared: PreparedCall,
+        asking: Asking,
+        start: Callable[[PreparedCall, str], OwnTask[ToolResult]],
+    ) -> None:
+        super().__init__(context)
+        self.asking = asking
+        self._orchestration = context
+        self._prepared = prepared
+        self._start = start
+        self._note = ""
+        Then(asking, self._answered)
+
+    def _answered(self, asking: Task[Any]) -> None:
+        if asking.is_failed:
+            # Nobody can approve it, so it is not made.
+            call = self._prepared.call
+            text = "not approved: nobody could be asked; the call was not made"
+            self.complete(ToolResult(call_id=call.id, name=call.name, text=text, is_error=True))
+            return
+        decision = decided(self._prepared, asking.get_result())
+        self._note = decision.note
+        Then(self._start(decision.call, decision.fingerprint), self._ended)
+
+    def _ended(self, task: Task[Any]) -> None:
+        if task.is_failed:
+            error = task.get_exception()
+            assert isinstance(error, ToolFailed)
+            self.end_with(error)
+            return
+        result: ToolResult = task.get_result()
+        if self._note:
+            result = result.model_copy(update={"text": f"{self._note}\n{result.text}"})
+        self.complete(result)
 
 
 class AgentToolTask(OwnTask[ToolResult]):

@@ -13,9 +13,11 @@ from grpc import RpcError
 
 from durable_agents.durable_clients import durable_client
 from durable_agents.errors import AgentNotRegistered
+from durable_agents.http.approvals import Approvals
 from durable_agents.http.problems import Problem
 from durable_agents.http.requests import principal_of, read_run_call
 from durable_agents.http.runs import AgentRuns
+from durable_agents.http.sessions import Sessions
 from durable_agents.registry import RegisteredAgent, Registry
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,15 @@ class AgentRoutes:
             ("http-agents", "agents", ["GET"], self._list),
             ("http-agent-run", "agents/{agent}/run", ["POST"], self._run),
             ("http-agent-runs", "agents/{agent}/runs/{id}", ["GET", "DELETE"], self._one_run),
+            (
+                "http-agent-session",
+                "agents/{agent}/sessions/{id}",
+                ["GET", "DELETE"],
+                self._session,
+            ),
+            ("http-agent-reset", "agents/{agent}/sessions/{id}/reset", ["POST"], self._reset),
+            ("http-approvals", "approvals", ["GET"], self._approvals),
+            ("http-approval", "approvals/{instance}/{request}", ["POST"], self._answer),
             ("http-health", "health", ["GET"], self._health),
         ):
             function = _answering(name, handler)
@@ -85,6 +96,21 @@ class AgentRoutes:
             return await runs.cancel(correlation_id, principal)
         return await runs.fetch(correlation_id, principal, _wait_seconds(request))
 
+    async def _session(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
+        sessions = self._sessions(request, client)
+        if request.method == "DELETE":
+            return await sessions.delete(request)
+        return await sessions.show(request)
+
+    async def _reset(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
+        return await self._sessions(request, client).reset(request)
+
+    async def _approvals(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
+        return await Approvals(durable_client(client), self._registry).list(request)
+
+    async def _answer(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
+        return await Approvals(durable_client(client), self._registry).answer(request)
+
     async def _health(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         models = sorted({one.model.model for one in self._registry.agents.values()})
         body: dict[str, Any] = {"status": "ok", "scheduler": "ok", "models": models}
@@ -100,6 +126,10 @@ class AgentRoutes:
         agent = self._agent(request.route_params.get("agent", ""))
         base = request.url.partition("?")[0].partition("/agents/")[0]
         return AgentRuns(durable_client(client), agent, f"{base}/agents/{agent.name}/runs")
+
+    def _sessions(self, request: func.HttpRequest, client: str) -> Sessions:
+        agent = self._agent(request.route_params.get("agent", ""))
+        return Sessions(durable_client(client), agent.name)
 
     def _agent(self, name: str) -> RegisteredAgent:
         public = {one.name.casefold(): one for one in self._registry.agents.values() if one.public}

@@ -17,7 +17,7 @@ from durable_agents.http.problems import Problem, failed_run
 from durable_agents.http.requests import RunCall
 from durable_agents.messages import AgentResponse, Principal, RunRequest
 from durable_agents.registry import RegisteredAgent
-from durable_agents.run import CANCEL_EVENT
+from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import OutputFormat
 
 _CANCEL_SECONDS = 5.0
@@ -109,7 +109,7 @@ class AgentRuns:
             agent=agent.name,
             messages=messages,
             session=call.session_id,
-            on_busy=call.on_busy or "reject",
+            on_busy=call.on_busy or agent.sessions.on_busy,
             output=output,
             options=call.options,
             policy=self._agent.policy,

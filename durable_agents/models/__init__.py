@@ -6,11 +6,14 @@ from durable_agents.models.chat_completions import (
     OpenAIChatCompletionClient,
 )
 from durable_agents.models.environment import chat_client_from_environment
+from durable_agents.models.responses import AzureOpenAIResponsesClient, OpenAIResponsesClient
 
 __all__ = [
     "AzureOpenAIChatClient",
     "AzureOpenAIChatCompletionClient",
+    "AzureOpenAIResponsesClient",
     "OpenAIChatClient",
     "OpenAIChatCompletionClient",
+    "OpenAIResponsesClient",
     "chat_client_from_environment",
 ]

@@ -3,40 +3,26 @@
 The body is checked here and not by the SDK, which takes any JSON for an answer.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from durable_agents.errors import InvalidAgentOutput, ModelRejected, ModelUnavailable
-from durable_agents.messages import ModelReply, TokenUsage
+from durable_agents.errors import ModelRejected, ModelUnavailable
+from durable_agents.messages import ModelReply
+from durable_agents.models.reply_parts import (
+    CUT_OFF,
+    REFUSED,
+    About,
+    HttpReply,
+    cut_off,
+    members,
+    parsed_body,
+    read_usage,
+    unreadable,
+)
 from durable_agents.models.server_errors import CONTENT_FILTER, failure_of, request_id_of
 from durable_agents.models.sound_text import sound
 from durable_agents.models.tool_calls import RawCall, read_calls
-
-CUT_OFF, REFUSED = "length", "refusal"
-
-
-class HttpReply(Protocol):
-    """The part of an HTTP response that is looked at."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names in any case."""
-        ...
-
-    @property
-    def content(self) -> bytes:
-        """The whole body."""
-        ...
-
-
-class About(TypedDict):
-    """What each error says of the request."""
-
-    model: str
-    request_id: str
 
 
 class _Function(BaseModel):
@@ -121,69 +107,9 @@ def read_reply(reply: HttpReply, model: str) -> ModelReply:
     )
 
 
-def cut_off(usage: TokenUsage, about: About) -> InvalidAgentOutput:
-    """Return the error of an answer that came to the limit of its tokens."""
-    return InvalidAgentOutput(
-        f"the answer was cut off at {usage.output_tokens} tokens; allow more of them, or ask for "
-        "less",
-        code=CUT_OFF,
-        usage=usage,
-        **about,
-    )
-
-
-def read_usage(given: object) -> TokenUsage:
-    """Return the tokens that a server counted, under the names of either API.
-
-    A reply without a count that can be read is one uncounted call: no count is not zero tokens.
-    """
-    counts = _members(given)
-    taken = _count(counts, "prompt_tokens", "input_tokens")
-    made = _count(counts, "completion_tokens", "output_tokens")
-    if taken is None and made is None:
-        return TokenUsage(uncounted_calls=1)
-    taken, made = taken or 0, made or 0
-    of_input = _members(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
-    of_output = _members(
-        counts.get("completion_tokens_details") or counts.get("output_tokens_details")
-    )
-    return TokenUsage(
-        input_tokens=taken,
-        output_tokens=made,
-        total_tokens=max(_count(counts, "total_tokens") or 0, taken + made),
-        # They are part of the others, whatever a server says.
-        cached_tokens=min(_count(of_input, "cached_tokens") or 0, taken),
-        reasoning_tokens=min(_count(of_output, "reasoning_tokens") or 0, made),
-    )
-
-
-def parsed_body(body: bytes, about: About, what: str) -> dict[str, Any]:
-    """Return the JSON object in a body.
-
-    Raises:
-        ModelUnavailable: There is none.
-    """
-    try:
-        document: object = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ModelUnavailable(
-            f"the reply cannot be read as {what}: it is not valid JSON", **about
-        ) from None
-    if not isinstance(document, dict):
-        raise ModelUnavailable(f"the reply cannot be read as {what}: it is no object", **about)
-    return cast("dict[str, Any]", document)
-
-
-def unreadable(error: ValidationError, about: About, what: str) -> ModelUnavailable:
-    """Return the error of a reply that has not the form of its API."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return ModelUnavailable(f"the reply cannot be read as {what}: '{place}' is wrong", **about)
-
-
 def _completion(reply: HttpReply, about: About) -> _Completion:
     document = parsed_body(reply.content, about, "a chat completion")
-    error = _members(document.get("error"))
+    error = members(document.get("error"))
     if error and not document.get("choices"):
         # A gateway that had begun to answer before its own server failed.
         code = error.get("code")
@@ -193,15 +119,3 @@ def _completion(reply: HttpReply, about: About) -> _Completion:
         return _Completion.model_validate(document)
     except ValidationError as wrong:
         raise unreadable(wrong, about, "a chat completion") from None
-
-
-def _members(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _count(counts: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        count = counts.get(name)
-        if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count < 2**53:
-            return int(count)
-    return None

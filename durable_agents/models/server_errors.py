@@ -15,6 +15,7 @@ from durable_agents.errors import (
     ModelRejected,
     ModelUnavailable,
 )
+from durable_agents.messages import TokenUsage
 
 CONTENT_FILTER = "content_filter"
 CONTEXT_LENGTH = "context_length_exceeded"
@@ -96,6 +97,7 @@ def failure_of(
     model: str,
     reason: str = "",
     private: Iterable[str] = (),
+    usage: TokenUsage | None = None,
 ) -> AgentCallFailed:
     """Return the error that a status and the server's error object stand for."""
     said = _read(body)
@@ -105,7 +107,7 @@ def failure_of(
     cause = f"HTTP {status} {_told(said, code, reason, tuple(private))}".strip()
     request_id = request_id_of(headers)
     if status == 429 and (code == QUOTA or _TOO_LARGE_FOR_THE_LIMIT.match(said.message)):
-        return ModelRejected(cause, model=model, request_id=request_id, code=code)
+        return ModelRejected(cause, model=model, request_id=request_id, code=code, usage=usage)
     if status in _RETRIABLE or status >= 500:
         kind = ModelRateLimited if status == 429 else ModelUnavailable
         return kind(
@@ -114,8 +116,9 @@ def failure_of(
             request_id=request_id,
             retry_after=retry_after_seconds(headers),
             code=code,
+            usage=usage,
         )
-    return ModelRejected(cause, model=model, request_id=request_id, code=code)
+    return ModelRejected(cause, model=model, request_id=request_id, code=code, usage=usage)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -55,6 +55,7 @@ def approval_request(
     asked_for: str = "",
     timeout: float | None = None,
     answerers: tuple[str, ...] = (),
+    needed: int = 1,
     id: str = "",
 ) -> HumanRequest:
     """Return the request that asks a person about a call.
@@ -66,6 +67,7 @@ def approval_request(
         asked_for: The arguments as the model wrote them; those of the call where it is empty.
         timeout: Seconds until it is too late; None for never.
         answerers: Ids or names of the principals who may answer; empty for everybody.
+        needed: How many different people have to say yes.
         id: The request's id; empty for one that is made.
     """
     name = prepared.call.name
@@ -84,6 +86,7 @@ def approval_request(
         answer_schema=json.dumps(_APPROVAL_SCHEMA),
         timeout=timeout,
         answerers=answerers,
+        needed=needed,
         agent=agent,
         session=session,
     )

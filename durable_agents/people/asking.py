@@ -111,7 +111,7 @@ class Asking(OwnTask[Answer]):
 
     def _woken(self) -> None:
         if not self.is_complete:
-            self._call("read", None, self._took_answer)
+            self._call("read", {"at": self._now().isoformat()}, self._took_answer)
 
     def _took_answer(self, state: RequestState) -> None:
         # Anybody can raise an event: without an answer it means nothing.

@@ -39,12 +39,12 @@ class HumanRequestEntity(DurableEntity):
 
     def open(self, given: dict[str, Any]) -> dict[str, Any]:
         """Open the request: an `Opening`, answered by the `RequestState`, that of before if any."""
-        return self._keep(rules.opened(self._state(), Opening.model_validate(given)))
+        opening = Opening.model_validate(given)
+        return self._tell(rules.opened(self._state(), opening), opening.at)
 
-    def read(self, _given: Any = None) -> dict[str, Any] | None:
-        """Return the `RequestState`; None if there is no such request."""
-        state = self._state()
-        return None if state is None else rules.document(state)
+    def read(self, given: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the `RequestState`, `at` a moment; None if there is no such request."""
+        return self._change(lambda state: state, given)
 
     def answer(self, given: dict[str, Any]) -> dict[str, Any]:
         """Take an answer: a `GivenAnswer`, answered by a `Verdict`."""
@@ -55,24 +55,40 @@ class HumanRequestEntity(DurableEntity):
 
     def expire(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """The deadline has come, `at`; answered by the `RequestState`."""
-        return self._change(lambda state: rules.expired(state, given["at"]))
+        return self._change(lambda state: rules.expired(state, given["at"]), given)
 
     def withdraw(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """Nobody needs an answer any more, `at`, and `why`; answered by the `RequestState`."""
         why = str(given.get("why", ""))
-        return self._change(lambda state: rules.withdrawn(state, given["at"], why))
+        return self._change(lambda state: rules.withdrawn(state, given["at"], why), given)
 
     def remind(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """People were reminded, `at`; answered by the `RequestState`."""
-        return self._change(lambda state: rules.reminded(state, given["at"]))
+        return self._change(lambda state: rules.reminded(state, given["at"]), given)
 
     def escalate(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """More people may answer, `at`, and `to` whom; answered by the `RequestState`."""
-        return self._change(lambda state: rules.escalated(state, given["at"], given["to"]))
+        return self._change(lambda state: rules.escalated(state, given["at"], given["to"]), given)
 
-    def _change(self, change: Callable[[RequestState], RequestState]) -> dict[str, Any] | None:
+    def forget(self, due: str) -> None:
+        """The entity's own signal: it has been kept long enough, if it was sent for this moment."""
         state = self._state()
-        return None if state is None else self._keep(change(state))
+        if state is not None and state.forget_at == due:
+            self.set_state(None)
+
+    def _change(
+        self, change: Callable[[RequestState], RequestState], given: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        state = self._state()
+        return None if state is None else self._tell(change(state), given["at"])
+
+    def _tell(self, state: RequestState, at: str) -> dict[str, Any]:
+        """Keep a state and return it to who asked; from then on it is kept for a while."""
+        told = rules.taken(state, at)
+        if told.forget_at and not state.forget_at:
+            me = self.entity_context.entity_id
+            self.signal_entity(me, "forget", told.forget_at, rules.moment(told.forget_at))
+        return self._keep(told)
 
     def _state(self) -> RequestState | None:
         return rules.load(cast("dict[str, Any] | None", self.get_state()))
@@ -91,14 +107,18 @@ def answer_request(
     The orchestrator of `BuiltIn__Answer`.
     """
     answer = GivenAnswer.model_validate(given)
-    if not answer.at:
-        answer = answer.model_copy(update={"at": context.current_utc_datetime.isoformat()})
+    at = rules.moment(answer.at or context.current_utc_datetime.isoformat())
+    answer = answer.model_copy(update={"at": at.isoformat()})
     entity = request_entity_id(answer.instance, answer.request)
     payload = answer.model_dump(mode="json", exclude_defaults=True)
     verdict = Verdict.model_validate((yield context.call_entity(entity, "answer", payload)))
-    if verdict.outcome == "accepted":
+    if verdict.outcome == "accepted" and verdict.decided:
         context.send_event(answer.instance, answer_event(answer.request))
     return verdict.model_dump(mode="json")
+
+
+# A plain worker registers it by this name.
+answer_request.__name__ = answer_request.__qualname__ = ANSWER_FUNCTION
 
 
 def _safe(text: str) -> str:

@@ -38,6 +38,8 @@ def shown(state: RequestState) -> dict[str, Any]:
         "asked_at": state.asked_at,
         "deadline": state.deadline or None,
         "answerers": list(state.answerers),
+        "needed": request.needed,
+        "agreed": sum(entry.what == "agreed" for entry in state.audit),
         "answer": json.loads(state.answer) if state.answer else None,
         "answered_by": state.answered_by.model_dump() if state.answered_by else None,
         "answered_at": state.answered_at or None,

@@ -7,7 +7,7 @@ that the request has expired.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from durable_agents import json_schema
@@ -19,8 +19,12 @@ from durable_agents.people.words import (
     Opening,
     RequestState,
     Verdict,
+    is_yes,
 )
 
+# So long it can be told what became of a request. Then its entity goes: lists of requests would
+# grow for ever.
+KEPT = timedelta(days=14)
 # What an answer may have in bytes of UTF-8: it is stored with the request, and in a history.
 MAX_ANSWER_BYTES = 64 * 1024
 _MOST_PROBLEMS = 5
@@ -56,9 +60,15 @@ def answered(state: RequestState | None, given: GivenAnswer) -> tuple[RequestSta
         return expired(state, given.at), Verdict(outcome="too_late", kind=kind)
     if not may_answer(state, given.who):
         return state, Verdict(outcome="not_allowed", kind=kind)
+    if _has_agreed(state, given.who):
+        return state, Verdict(outcome="already_answered", kind=kind)
     problems = check_answer(state, given.answer)
     if problems:
         return state, Verdict(outcome="invalid", problems=tuple(problems), kind=kind)
+    others = sum(entry.what == "agreed" for entry in state.audit)
+    if is_yes(json.loads(given.answer)) and others + 1 < state.request.needed:
+        agreed = _with(state, "agreed", given.at, by=given.who, detail=given.answer)
+        return agreed, Verdict(outcome="accepted", kind=kind, decided=False)
     changes: dict[str, Any] = {
         "status": "answered",
         "answer": given.answer,
@@ -96,6 +106,13 @@ def escalated(state: RequestState, at: str, to: Sequence[str]) -> RequestState:
     return _with(state, "escalated", at, detail=", ".join(to), answerers=answerers)
 
 
+def taken(state: RequestState, at: str) -> RequestState:
+    """Return the request after who asked has been told of it: decided ones are kept for a while."""
+    if state.status == "pending" or state.forget_at:
+        return state
+    return state.model_copy(update={"forget_at": (moment(at) + KEPT).isoformat()})
+
+
 def result(state: RequestState) -> Answer:
     """Return what has come of a request so far."""
     return Answer(
@@ -114,10 +131,11 @@ def is_over(state: RequestState, at: str) -> bool:
 
 def may_answer(state: RequestState, who: Principal | None) -> bool:
     """Return whether somebody may answer: by their id, or by their name in any case."""
+    if who is None:
+        # Where several have to say yes, one must be able to tell them apart.
+        return not state.answerers and state.request.needed == 1
     if not state.answerers:
         return True
-    if who is None:
-        return False
     names = {one.casefold() for one in state.answerers}
     return who.id in state.answerers or bool(who.name and who.name.casefold() in names)
 
@@ -143,6 +161,8 @@ def check_answer(state: RequestState, answer: str, edit: Edit | None = None) -> 
     schema = state.request.answer_schema
     found = json_schema.problems(value, json.loads(schema)) if schema else []
     changes = cast("dict[str, Any]", value).get("arguments") if isinstance(value, dict) else None
+    if not found and changes is not None and state.request.needed > 1:
+        found = ["arguments: cannot be changed where several have to agree to the same"]
     if not found and edit is not None and isinstance(changes, dict):
         found = list(edit(cast("dict[str, Any]", changes)))
     return found[:_MOST_PROBLEMS]
@@ -162,6 +182,11 @@ def load(document: Mapping[str, Any] | None) -> RequestState | None:
 def document(state: RequestState) -> dict[str, Any]:
     """Return a state as its entity stores it, as plain JSON data."""
     return state.model_dump(mode="json", exclude_defaults=True)
+
+
+def _has_agreed(state: RequestState, who: Principal | None) -> bool:
+    agreed = [entry.by.id for entry in state.audit if entry.what == "agreed" and entry.by]
+    return who is not None and who.id in agreed
 
 
 def _with(

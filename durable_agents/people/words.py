@@ -5,7 +5,7 @@ also where it is JSON. A new field needs a default, and no field changes its mea
 """
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -16,6 +16,9 @@ type Status = Literal["pending", "answered", "expired", "withdrawn"]
 type Outcome = Literal[
     "accepted", "unknown", "invalid", "not_allowed", "already_answered", "too_late"
 ]
+
+# Ten years: what is longer is a mistake, and no calendar has an end for it.
+type Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=False)]
 
 # A tool's call that waits for a person: `durable_agents.people.approvals`.
 TOOL_APPROVAL = "tool-approval"
@@ -38,7 +41,7 @@ class Escalation(BaseModel, frozen=True):
         to: Ids or names of principals.
     """
 
-    after: float = Field(gt=0)
+    after: Seconds
     to: tuple[str, ...] = Field(min_length=1)
 
 
@@ -53,6 +56,7 @@ class HumanRequest(BaseModel, frozen=True):
         answer_schema: The JSON schema of an answer, as text; empty for any JSON value.
         timeout: Seconds until it is too late; None for never.
         answerers: Ids or names of the principals who may answer; empty for everybody.
+        needed: How many different people have to say yes. The first other answer decides against.
         reminders: Seconds after the opening at which people are reminded.
         escalations: Who may answer as well, later on.
         notify: An activity that is told when the request is opened, reminded of and escalated, or
@@ -66,10 +70,11 @@ class HumanRequest(BaseModel, frozen=True):
     question: str
     details: str = "{}"
     answer_schema: str = ""
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: Seconds | None = None
     answerers: tuple[str, ...] = ()
-    reminders: tuple[float, ...] = ()
-    escalations: tuple[Escalation, ...] = ()
+    needed: int = Field(default=1, ge=1, le=100)
+    reminders: tuple[Seconds, ...] = Field(default=(), max_length=100)
+    escalations: tuple[Escalation, ...] = Field(default=(), max_length=100)
     notify: str = ""
     agent: str = ""
     session: str = ""
@@ -88,7 +93,10 @@ class HumanRequest(BaseModel, frozen=True):
         return text
 
     @model_validator(mode="after")
-    def _are_answerers_named(self) -> Self:
+    def _can_be_answered(self) -> Self:
+        named = {*self.answerers, *(one for step in self.escalations for one in step.to)}
+        if named and len(named) < self.needed:
+            raise ValueError("fewer people may answer than have to say yes")
         # Everybody may answer already: an escalation would take that away.
         if self.escalations and not self.answerers:
             raise ValueError("escalations need answerers, who are asked first")
@@ -99,7 +107,8 @@ class Entry(BaseModel, frozen=True):
     """Something that happened to a request.
 
     Attributes:
-        what: `opened`, `reminded`, `escalated`, `answered`, `expired` or `withdrawn`.
+        what: `opened`, `reminded`, `escalated`, `agreed` (a yes among others that are needed),
+            `answered`, `expired` or `withdrawn`.
         at: When, in UTC, as ISO 8601 has it.
         by: Who did it, if the platform says so.
         detail: The answer as JSON text, the people it was escalated to, or why it was withdrawn.
@@ -126,6 +135,8 @@ class RequestState(BaseModel, frozen=True):
         answered_by: Whose it is.
         answered_at: When it was given.
         audit: All that happened, in order.
+        forget_at: When the entity deletes itself, in the same form; empty for not yet: who asked
+            has not taken what came of it.
     """
 
     version: int = 1
@@ -139,6 +150,7 @@ class RequestState(BaseModel, frozen=True):
     answered_by: Principal | None = None
     answered_at: str = ""
     audit: tuple[Entry, ...] = ()
+    forget_at: str = ""
 
 
 class Opening(BaseModel, frozen=True):
@@ -175,9 +187,11 @@ class Verdict(BaseModel, frozen=True):
         outcome: `accepted`, or why it was not.
         problems: What is wrong with an invalid answer.
         kind: The kind of the request; empty for an unknown one.
+        decided: Whether it is decided; not by a yes that needs others beside it.
     """
 
     outcome: Outcome
+    decided: bool = True
     problems: tuple[str, ...] = ()
     kind: str = ""
 
@@ -215,8 +229,7 @@ class Answer(BaseModel, frozen=True):
     @property
     def approved(self) -> bool:
         """Whether somebody said yes: `true`, or an object with `approved: true`."""
-        value = self.value
-        return value is True or (isinstance(value, dict) and value.get("approved") is True)  # pyright: ignore[reportUnknownMemberType]
+        return is_yes(self.value)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON data; the SDK calls this when it stores a result."""
@@ -226,3 +239,9 @@ class Answer(BaseModel, frozen=True):
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Return the answer that `to_json` made `data` from."""
         return cls.model_validate(data)
+
+
+def is_yes(value: object) -> bool:
+    """Return whether an answer says yes: `true`, or an object with `approved: true`."""
+    members = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    return value is True or members.get("approved") is True

@@ -4,6 +4,7 @@ The entity of an agent is named `dafx-<agent>` and its key is the session's id. 
 decided in `operations`; here are only the state, the clock of the caller and the expiry.
 """
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
@@ -26,6 +27,7 @@ from durable_agents.sessions.words import (
 )
 
 ENTITY_PREFIX = "dafx-"
+_UNSAFE = re.compile(r"[%@/\\#?\x00-\x1f\x7f]")
 
 
 def entity_name(agent: str) -> str:
@@ -34,8 +36,16 @@ def entity_name(agent: str) -> str:
 
 
 def session_entity_id(agent: str, session: str) -> EntityInstanceId:
-    """Return the id of the entity that keeps a session."""
-    return EntityInstanceId(entity_name(agent), session)
+    """Return the id of the entity that keeps a session.
+
+    Its key is the session's id. Characters that an id of an entity cannot have somewhere are
+    written as in URLs: `ann@example.com` is `ann%40example.com`.
+    """
+    return EntityInstanceId(entity_name(agent), _UNSAFE.sub(_escaped, session))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"
 
 
 def session_entity(agent: str, policy: SessionPolicy) -> type[DurableEntity]:

@@ -114,6 +114,8 @@ def admitted(
     state: SessionState, request: Begin, policy: SessionPolicy
 ) -> tuple[SessionState, Grant]:
     """Let a new turn in, if there is room for it and the session is free or it may wait."""
+    if request.again:
+        return state, held(state, Grant(state="unknown"))
     size = size_of_messages(request.messages)
     if size > MESSAGES_LIMIT:
         reason = f"the messages have {size} bytes, a turn of a session takes {MESSAGES_LIMIT}"

@@ -93,15 +93,17 @@ class Begin(Word):
         takeover: The instance id of a run that has the session and has ended without giving it
             back; empty for none.
         principal: The id of who called; empty if nobody knows.
+        again: Whether the turn has been let in before: its messages are left out.
     """
 
     turn: Id
     instance: Id
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = ()
     on_busy: Literal["reject", "queue", "interrupt", "steer"] = "reject"
     at: Moment
     takeover: Id = ""
     principal: Id = ""
+    again: bool = False
 
 
 class Grant(Word):
@@ -111,6 +113,7 @@ class Grant(Word):
         state: `granted`: the turn has the session. `queued`: it is in line. `steered`: its messages
             go into the next model request of the run that has the session. `busy`: it is not let
             in. `not_found`: the session is somebody else's. `too_large`: the messages have no room.
+            `unknown`: it asked `again`, but the session does not know it, since it was deleted.
         holder: The instance id of the run that has the session now; empty for none.
         holder_turn: The turn of that run.
         compact: Whether the older turns should be summarised before the model is asked.
@@ -120,7 +123,7 @@ class Grant(Word):
         answer: For a steered turn that has ended: what the agent said, if it is still there.
     """
 
-    state: Literal["granted", "busy", "queued", "steered", "not_found", "too_large"]
+    state: Literal["granted", "busy", "queued", "steered", "not_found", "too_large", "unknown"]
     holder: str = ""
     holder_turn: str = ""
     compact: bool = False

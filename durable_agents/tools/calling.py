@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from durabletask.payload import PayloadStore
 from pydantic import BaseModel, ValidationError
 
 from durable_agents.errors import InvalidInput
@@ -33,12 +34,18 @@ class Invocation:
     """An attempt of a call."""
 
     def __init__(
-        self, tool: "Tool", reader: ArgumentReader, parameters: Parameters, request: ToolRequest
+        self,
+        tool: "Tool",
+        reader: ArgumentReader,
+        parameters: Parameters,
+        request: ToolRequest,
+        store: PayloadStore | None,
     ) -> None:
         self._tool = tool
         self._reader = reader
         self._parameters = parameters
         self._request = request
+        self._store = store
 
     async def result(self) -> ToolResult:
         """Call the function and return how it went.
@@ -61,12 +68,13 @@ class Invocation:
             words = f"the tool {self._tool.name} failed ({type(error).__name__})"
             return self._failed(words, retriable=True)
         try:
-            return self._told(await asyncio.to_thread(result_text, value))
+            text = await asyncio.to_thread(result_text, value)
         except UnwritableResult as error:
             logger.warning("%s: tool '%s': %s", self._request.instance, self._tool.name, error)
             return self._failed(
                 f"the tool {self._tool.name} ran, but its result cannot be told: {error}"
             )
+        return self._told(text, await self._kept(text))
 
     def _checked(self) -> BaseModel:
         request, name = self._request, self._tool.name
@@ -121,18 +129,39 @@ class Invocation:
         told = self._told(valid_text(words))
         return told.model_copy(update={"is_error": True, "retriable": retriable})
 
-    def _told(self, text: str) -> ToolResult:
+    async def _kept(self, text: str) -> str:
+        """Keep a result that is too large to be told, and return where; empty for nowhere."""
+        data = text.encode()
+        if self._store is None or len(data) <= self._tool.max_result_bytes:
+            return ""
+        try:
+            return await self._store.upload_async(data, instance_id=self._request.instance or None)
+        except Exception as error:  # of a storage service
+            # The tool has done its work: that its result is cut is no reason to do it again.
+            logger.warning(
+                "%s: the result of tool '%s' was not kept (%s)",
+                self._request.instance,
+                self._tool.name,
+                type(error).__name__,
+            )
+            return ""
+
+    def _told(self, text: str, place: str = "") -> ToolResult:
         return ToolResult(
             call_id=self._request.call_id,
             name=self._tool.name,
-            text=shortened(text, self._tool.max_result_bytes),
+            text=shortened(text, self._tool.max_result_bytes, place),
         )
 
 
-def tool_activity(tool: "Tool") -> ToolActivity:
+def tool_activity(tool: "Tool", store: PayloadStore | None = None) -> ToolActivity:
     """Return the activity function of a tool, named like `tool.activity`.
 
     It takes a `ToolRequest` as plain JSON data.
+
+    Args:
+        tool: The tool.
+        store: Where the whole of a result goes that is too large to be told.
 
     Raises:
         InvalidInput: By the function, when it is given anything else.
@@ -140,7 +169,7 @@ def tool_activity(tool: "Tool") -> ToolActivity:
 
     # The worker and the SDK read these annotations; neither takes generic types.
     async def call(request: object) -> ToolResult:
-        return await tool.run(_read(request, tool.name))
+        return await tool.run(_read(request, tool.name), store)
 
     call.__name__ = call.__qualname__ = tool.activity
     call.__doc__ = tool.description or f"Call the tool {tool.name}."

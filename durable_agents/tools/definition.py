@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, overload
 
+from durabletask.payload import PayloadStore
 from durabletask.task import RetryPolicy
 
 from durable_agents.errors import InvalidAgent
@@ -108,15 +109,19 @@ class Tool:
             retry = call_policy(self.retry, 0)
         return ToolPolicy(retry=retry, timeout=self.timeout, on_error=self.on_error)
 
-    async def run(self, request: ToolRequest) -> ToolResult:
+    async def run(self, request: ToolRequest, store: PayloadStore | None = None) -> ToolResult:
         """Make the call, once, and return how it went. A function that is not async has a thread.
 
         Where the request has a fingerprint, nothing runs but what it was taken of.
 
+        Args:
+            request: The call.
+            store: Where the whole of a result goes that is too large to be told.
+
         Raises:
             asyncio.CancelledError: The call was cancelled.
         """
-        return await Invocation(self, self._reader, self._parameters, request).result()
+        return await Invocation(self, self._reader, self._parameters, request, store).result()
 
 
 @overload

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from durable_agents.errors import InvalidAgent
 from durable_agents.strict_schema import strict_schema
 from durable_agents.tools.context import ToolContext
+from durable_agents.tools.json_text import read_value, written
 
 _CONFIG = ConfigDict(
     extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
@@ -51,6 +52,8 @@ class Parameters:
         self.optional = frozenset(str(one.alias) for one in fields if not one.is_required())
         self.context = context
         self.plain_schema = _plain_schema(model, told)
+        # Only sets are said to have no item twice.
+        self._has_sets = "uniqueItems" in str(self.plain_schema)
         self.schema, self.strict = strict_schema(self.plain_schema, optional_as_null=True)
 
     @classmethod
@@ -112,7 +115,11 @@ class Parameters:
         Raises:
             ValueError: They cannot be written.
         """
-        return checked.model_dump_json(by_alias=True, round_trip=True, warnings="error")
+        text = checked.model_dump_json(by_alias=True, round_trip=True, warnings="error")
+        if not self._has_sets:
+            return text
+        plain = checked.model_dump(by_alias=True, round_trip=True, warnings="error")
+        return written(_with_sets_in_order(read_value(text), plain))
 
 
 class _Parameter:
@@ -207,6 +214,25 @@ def _plain_schema(model: type[BaseModel], told: Mapping[str, str]) -> dict[str, 
         if told.get(name):
             part["description"] = told[name]
     return schema
+
+
+def _with_sets_in_order(data: Any, value: Any) -> Any:
+    """Return JSON data with what was a set in an order that every process finds.
+
+    Args:
+        data: The JSON data.
+        value: The Python data that it was made of, in the same order.
+    """
+    if isinstance(value, Mapping):
+        values = cast("Mapping[object, Any]", value).values()
+        pairs = zip(data.items(), values, strict=True)
+        return {name: _with_sets_in_order(one, of) for (name, one), of in pairs}
+    if not isinstance(value, list | tuple | set | frozenset):
+        return data
+    items = [
+        _with_sets_in_order(one, of) for one, of in zip(data, cast("list[Any]", value), strict=True)
+    ]
+    return sorted(items, key=written) if isinstance(value, set | frozenset) else items
 
 
 def _shown(annotation: object) -> str:

@@ -57,12 +57,19 @@ def result_text(value: object) -> str:
     return valid_text(text) if text.strip() else EMPTY_RESULT
 
 
-def shortened(text: str, most_bytes: int) -> str:
-    """Return a text of at most so many bytes of UTF-8; one that is cut says how large it was."""
+def shortened(text: str, most_bytes: int, place: str = "") -> str:
+    """Return a text of at most so many bytes of UTF-8; one that is cut says how large it was.
+
+    Args:
+        text: The text.
+        most_bytes: The most that is returned.
+        place: Where the whole text is kept, if it is.
+    """
     size = len(text.encode())
     if size <= most_bytes:
         return text
-    note = f"\n[cut: the whole result has {size:,} bytes in UTF-8]"
+    where = f"; all of it is kept as {place}" if place else ""
+    note = f"\n[cut: the whole result has {size:,} bytes in UTF-8{where}]"
     room = max(0, most_bytes - len(note.encode()))
     kept = text.encode()[:room].decode("utf-8", "ignore")
     return kept[: _whole_characters(text, len(kept))] + note

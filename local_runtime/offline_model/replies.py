@@ -1,21 +1,14 @@
 """Chooses the offline model's reply: by the agent's instructions and the text it is given."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from local_runtime.offline_model import canned_texts as texts
+from local_runtime.offline_model.conversation import Conversation
 
 _DRAFT_TITLE = "Draft article: "
 _TOPIC = re.compile(rf"^(?:Topic: |{_DRAFT_TITLE})(.+)$", re.MULTILINE)
 _EXCERPT = 200
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """What a request asks: the instructions (system messages) and the last user message."""
-
-    instructions: str
-    user_text: str
 
 
 def reply_to(conversation: Conversation) -> str:
@@ -41,6 +34,12 @@ def reply_to(conversation: Conversation) -> str:
 def placeholder(text: str) -> str:
     """Return a text that cannot be taken for an answer, and shows what it would be one to."""
     return f"{texts.PLACEHOLDER_MARK} The text to answer begins: {_excerpt(text)}"
+
+
+def told_by_tools(results: Iterable[tuple[str, str]]) -> str:
+    """Return a text that shows what came back from tools, by their names."""
+    told = "; ".join(f"{name}: {_excerpt(text)}" for name, text in results)
+    return f"{texts.PLACEHOLDER_MARK} The tools say: {told}"
 
 
 def _translation(text: str, known: str, language: str) -> str:

@@ -98,9 +98,15 @@ def host_parts(plan: HostPlan, listener: socket.socket) -> list[Part]:
 
 
 def offline_environment(model_port: int) -> dict[str, str]:
-    """Return the settings of an app that is to use the offline model."""
+    """Return the settings of an app that is to use the offline model.
+
+    The last one is for clients of Azure OpenAI that the app's code makes by itself: they are served
+    by the offline model as well, and sign in to nothing.
+    """
+    address = f"http://127.0.0.1:{model_port}/v1"
     return {
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
+        "OPENAI_BASE_URL": address,
         "OPENAI_API_KEY": "offline",
         "OPENAI_MODEL": OFFLINE_MODEL,
+        "BATON_OFFLINE_MODEL_URL": address,
     }

@@ -5,11 +5,11 @@ Bare asyncio: a test must be able to break a connection in the middle of a reply
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.durable_agents.valid_request import faults_of
+from durable_agents.testing import wire_problems
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,36 @@ def calls(
     return says(text, finish=finish, tool_calls=asked, **more)
 
 
+def responds(
+    text: str | None = None, *tools: tuple[Any, Any, Any], status: str = "completed", **more: Any
+) -> Reply:
+    """Return a reply of the Responses API, with a text and calls."""
+    parts = [{"type": "output_text", "text": text, "annotations": []}]
+    said = [{"type": "message", "role": "assistant", "content": parts}] if text else []
+    asked = [
+        {"type": "function_call", "id": f"fc_{id}", "call_id": id, "name": name, "arguments": given}
+        for id, name, given in tools
+    ]
+    document = {
+        "id": "resp_1",
+        "object": "response",
+        "status": status,
+        "model": "scripted-1",
+        "output": [{"type": "reasoning", "id": "rs_1", "summary": []}, *said, *asked],
+        "error": None,
+        "incomplete_details": None,
+        "usage": {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 4},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 5},
+            "total_tokens": 18,
+        },
+        **more,
+    }
+    return Reply(200, json.dumps(document).encode(), {"x-request-id": "req-1"})
+
+
 def refuses(status: int = 400, **error: Any) -> Reply:
     """Return an error reply with the fields of the error object as given."""
     return Reply(status, json.dumps({"error": error}).encode(), {"x-request-id": "req-2"})
@@ -93,6 +123,8 @@ class ScriptedModel:
         # What was wrong with them.
         self.faults: list[str] = []
         self.script: list[Reply] = [says("An answer.")]
+        # In place of the script: the reply by the request, for tests that repeat requests.
+        self.respond: Callable[[Request], Reply] | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -130,8 +162,8 @@ class ScriptedModel:
         method, path, _ = first.split(" ")
         self.requests.append(Request(method, path, headers, body))
         if "messages" in body:
-            self.faults += faults_of(body)
-        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            self.faults += wire_problems(body)
+        reply = self._reply(self.requests[-1])
         if reply.silent:
             await reader.read()  # until the client has had enough
             return False
@@ -142,6 +174,11 @@ class ScriptedModel:
             await writer.drain()
             await asyncio.sleep(reply.pause)
         return not reply.broken
+
+    def _reply(self, request: Request) -> Reply:
+        if self.respond is not None:
+            return self.respond(request)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
 def _encoded(reply: Reply) -> bytes:

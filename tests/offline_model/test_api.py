@@ -50,7 +50,10 @@ USER = {"role": "user", "content": "Hello"}
         ({"model": "m", "messages": ["Hello"]}, "messages[0]"),
         ({"model": "m", "messages": [USER, {"role": "king", "content": ""}]}, "messages[1].role"),
         ({"model": "m", "messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"model": "m", "messages": [USER], "stream": True}, "stream"),
+        ({"model": "m", "messages": [USER], "tools": {}}, "tools"),
+        ({"model": "m", "messages": [USER], "tools": [{}]}, "tools[0]"),
+        ({"model": "m", "messages": [USER], "tool_choice": "required"}, "tool_choice"),
+        ({"model": "m", "messages": [USER], "stream": True, "n": 2}, "n"),
         ({"model": "m", "messages": [USER], "n": 2}, "n"),
         (
             {"model": "m", "messages": [USER], "response_format": {"type": "xml"}},

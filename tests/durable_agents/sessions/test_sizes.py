@@ -89,8 +89,8 @@ def test_ten_large_results_in_one_reply_are_shortened_with_a_note(letter: str) -
     [
         [agent("a" * 3_000_000)],
         [calls("a", arguments=json.dumps({"x": "y" * 2_000_000})), result("a"), agent("ok")],
-        [part for n in range(20_000) for part in (calls(f"c{n}"), result(f"c{n}"))],
-        [agent("x") for _ in range(30_000)],
+        [part for n in range(5_000) for part in (calls(f"c{n}"), result(f"c{n}"))],
+        [agent("x") for _ in range(10_000)],
         [Message(role="assistant", parts=(ImagePart(url="data:," + "A" * 2_000_000),))],
     ],
     ids=["answer", "arguments", "many calls", "many answers", "image"],

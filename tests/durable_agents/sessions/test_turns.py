@@ -282,3 +282,19 @@ def test_a_turn_that_waits_and_is_cancelled_gives_up_its_place() -> None:
     session.begin("2", on_busy="queue")
     assert session.finish("2", outcome="cancelled").outcome == "left"
     assert session.finish("1", agent("ok")).next is None
+
+
+def test_who_asks_again_need_not_say_it_again() -> None:
+    session = Session()
+    session.begin("1")
+    session.begin("2", "once", on_busy="queue")
+    assert session.begin("2", messages=[], again=True).state == "queued"
+    session.finish("1", agent("ok"))
+    assert session.begin("2", messages=[], again=True).state == "granted"
+    assert session.told("2") == ["1", "ok", "once"]
+
+
+def test_who_asks_again_is_unknown_to_a_session_that_was_deleted() -> None:
+    session = Session()
+    assert session.begin("2", messages=[], again=True).state == "unknown"
+    assert session.stored is None

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from durabletask.payload import LargePayloadStorageOptions, PayloadStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -240,6 +241,65 @@ async def test_07_a_large_result_is_cut_between_characters_with_its_whole_size(
     assert kept == character * (len(kept) // len(character))
     assert f"{size * count:,} bytes" in note
     assert not result.is_error
+
+
+class Shelf(PayloadStore):
+    """A payload store in memory, which may be broken."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.kept: dict[str, bytes] = {}
+        self._broken = broken
+
+    @property
+    def options(self) -> LargePayloadStorageOptions:
+        return LargePayloadStorageOptions()
+
+    def upload(self, data: bytes, *, instance_id: str | None = None) -> str:
+        if self._broken:
+            raise ConnectionError("AccountKey=hunter2")
+        token = f"shelf:{instance_id}:{len(self.kept)}"
+        self.kept[token] = data
+        return token
+
+    async def upload_async(self, data: bytes, *, instance_id: str | None = None) -> str:
+        return self.upload(data, instance_id=instance_id)
+
+    def download(self, token: str) -> bytes:
+        return self.kept[token]
+
+    async def download_async(self, token: str) -> bytes:
+        return self.kept[token]
+
+    def is_known_token(self, value: str) -> bool:
+        return value in self.kept
+
+
+async def test_07_with_a_payload_store_the_note_says_where_all_of_it_is() -> None:
+    shelf = Shelf()
+    activity = tool_activity(give, shelf)
+    for value in ("ä" * 600_000, "small"):
+        GIVEN.append(value)
+        result = await activity({"call_id": "c1", "instance": "i-1"})
+        assert len(result.text.encode()) <= 64 * 1024
+    assert list(shelf.kept) == ["shelf:i-1:0"]
+    assert shelf.kept["shelf:i-1:0"].decode() == "ä" * 600_000
+    GIVEN.append("ä" * 600_000)
+    assert "kept as shelf:i-1:1]" in (await give.run(request_of("i-1"), shelf)).text
+
+
+async def test_07_a_store_that_fails_does_not_fail_the_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    GIVEN.append("x" * 100_000)
+    result = await give.run(request_of("i-1"), Shelf(broken=True))
+    assert not result.is_error
+    assert "100,000 bytes" in result.text
+    assert "ConnectionError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def request_of(instance: str) -> ToolRequest:
+    return ToolRequest(call_id="c1", instance=instance)
 
 
 async def test_07_the_limit_is_the_tools() -> None:
