@@ -15,13 +15,16 @@ from durable_agents.errors import (
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
+    ResponseLost,
 )
 from durable_agents.messages import AgentResponse, TokenUsage
 from durable_agents.models import (
     AzureOpenAIChatClient,
     AzureOpenAIChatCompletionClient,
+    AzureOpenAIResponsesClient,
     OpenAIChatClient,
     OpenAIChatCompletionClient,
+    OpenAIResponsesClient,
     chat_client_from_environment,
 )
 from durable_agents.payloads import payload_store_from_environment
@@ -37,6 +40,7 @@ __all__ = [
     "AgentTimeout",
     "AzureOpenAIChatClient",
     "AzureOpenAIChatCompletionClient",
+    "AzureOpenAIResponsesClient",
     "ChatClient",
     "CodeChanged",
     "ConfigurationError",
@@ -49,6 +53,8 @@ __all__ = [
     "ModelUnavailable",
     "OpenAIChatClient",
     "OpenAIChatCompletionClient",
+    "OpenAIResponsesClient",
+    "ResponseLost",
     "TokenUsage",
     "chat_client_from_environment",
     "payload_store_from_environment",
