@@ -1,7 +1,7 @@
-"""The only side effect of the library: asking an agent's model, once, as an activity.
+"""The side effects of the library: asking an agent's model, and running a tool, each an activity.
 
-Whatever the orchestrator decides by is recorded here, in the result: the verdict on the answer, and
-the rules of the call.
+Whatever the orchestrator decides by is recorded here, in the result: the verdict on the answer, the
+rules of the call, and what is to become of each tool that the model asks for.
 """
 
 import asyncio
@@ -11,19 +11,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from durable_agents.agent import Agent, ChatClient
+from durable_agents.agent import Agent
 from durable_agents.errors import AgentCallFailed
 from durable_agents.failure_text import to_text
-from durable_agents.messages import AgentResponse, CallPolicy, Message, ModelRequest
-from durable_agents.model import ChatRequest
+from durable_agents.messages import (
+    AgentResponse,
+    CallPolicy,
+    Message,
+    ModelReply,
+    ModelRequest,
+    Verdict,
+)
+from durable_agents.model import ChatModel, ChatRequest
+from durable_agents.rendering import corrected, rendered
+from durable_agents.run_watch import ending_with
+from durable_agents.session_reading import Conversation, read_conversation
 from durable_agents.structured_output import judge
+from durable_agents.toolset import Toolset
 
 logger = logging.getLogger(__name__)
 
-type AgentActivity = Callable[[Any], Coroutine[Any, Any, AgentResponse]]
+type AgentActivity = Callable[[Any, str], Coroutine[Any, Any, AgentResponse]]
 
 
-def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
+def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentActivity:
     """Return the activity function of an agent. It is named like the agent.
 
     It is a coroutine function: the Functions worker runs those on its event loop, so that a hundred
@@ -32,65 +43,80 @@ def agent_activity(agent: Agent, chat_client: ChatClient) -> AgentActivity:
 
     # The annotations are read: by the worker when it indexes the function (it takes no generic
     # types), and by the SDK, which learns from them what type a stored result has.
-    async def ask(request: object) -> AgentResponse:
+    async def ask(request: object, client: str) -> AgentResponse:
         policy: CallPolicy | None = None
         try:
-            asked = _read(request, agent, chat_client.model)
+            asked = _read(request)
             policy = asked.policy
-            reply = await chat_client.complete(_chat(agent, asked))
-        except AgentCallFailed as failure:
-            error = failure.of(agent.name)
+            conversation = await read_conversation(client, asked)
+            chat_request = _chat_request(agent, toolset, asked, conversation.messages)
+            async with ending_with(client, asked.instance):
+                reply = await model.complete(chat_request)
+        except AgentCallFailed as failed:
+            error = failed.of(agent.name)
             logger.warning("%s", error)
             # What str() gives is all that crosses the boundary.
             error.args = (to_text(error, policy),)
-            raise error from failure
-        response = AgentResponse(
-            text=reply.text,
+            raise error from failed
+        _log(agent, reply)
+        return AgentResponse(
+            **reply.model_dump(exclude={"calls", "usage"}),
             usage=reply.usage,
             agent=agent.name,
-            model=reply.model,
-            finish_reason=reply.finish_reason,
-            request_id=reply.request_id,
+            verdict=await _verdict(toolset, asked, reply, conversation),
         )
-        logger.info(
-            "agent '%s' (model '%s') answered: %d tokens in, %d out",
-            agent.name,
-            response.model,
-            response.usage.input_tokens,
-            response.usage.output_tokens,
-        )
-        # Not on the loop: a class may have checks of its own that take their time.
-        verdict = await asyncio.to_thread(judge, asked, response.text)
-        return response.model_copy(update={"verdict": verdict})
 
     ask.__name__ = ask.__qualname__ = agent.name
     ask.__doc__ = agent.description or f"Ask the agent {agent.name}."
     return ask
 
 
-def _chat(agent: Agent, asked: ModelRequest) -> ChatRequest:
-    messages = [Message.of("user", asked.message)]
-    if agent.instructions:
-        messages.insert(0, Message.of("system", agent.instructions))
-    for correction in asked.corrections:
-        messages.append(Message.of("assistant", correction.answer))
-        problem = (
-            f"That answer cannot be used: {correction.problem}. "
-            "Answer again, with valid JSON of the asked form and nothing else."
-        )
-        messages.append(Message.of("user", problem))
-    options = {**agent.options, **asked.options}
-    return ChatRequest(messages=tuple(messages), output=asked.output, options=options)
-
-
-def _read(request: object, agent: Agent, model: str) -> ModelRequest:
+def _read(request: object) -> ModelRequest:
     try:
         return ModelRequest.model_validate(request)
     except ValidationError as error:
         # Without the input: a prompt has no place in a message or a log.
         places = [".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)]
         raise AgentCallFailed(
-            f"the activity's input is not a model request (wrong: {', '.join(places) or 'all'})",
-            agent=agent.name,
-            model=model,
+            f"the activity's input is not a model request (wrong: {', '.join(places) or 'all'})"
         ) from None
+
+
+def _chat_request(
+    agent: Agent, toolset: Toolset, asked: ModelRequest, messages: tuple[Message, ...]
+) -> ChatRequest:
+    options = {**agent.options, **asked.options}
+    if any(message.result is not None for message in asked.messages):
+        # A model that must call a tool each time never comes to an answer.
+        options.pop("tool_choice", None)
+    return ChatRequest(
+        messages=corrected(rendered(agent.name, agent.instructions, messages), asked.corrections),
+        tools=toolset.specs if asked.tools else (),
+        output=asked.output,
+        options=options,
+    )
+
+
+async def _verdict(
+    toolset: Toolset, asked: ModelRequest, reply: ModelReply, conversation: Conversation
+) -> Verdict | None:
+    # Not on the loop: a class or a tool may have checks of its own that take their time.
+    if reply.calls:
+        calls = await asyncio.to_thread(toolset.prepare, reply.calls)
+        policy = asked.policy or CallPolicy()
+        return Verdict(policy=policy, calls=calls, taken=conversation.taken)
+    verdict = await asyncio.to_thread(judge, asked, reply.text)
+    if verdict is None or not conversation.taken:
+        return verdict
+    return verdict.model_copy(update={"taken": conversation.taken})
+
+
+def _log(agent: Agent, reply: ModelReply) -> None:
+    logger.info(
+        "agent '%s' (model '%s') answered: %d tokens in, %d out, %d calls",
+        agent.name,
+        reply.model,
+        reply.usage.input_tokens,
+        reply.usage.output_tokens,
+        len(reply.calls),
+    )

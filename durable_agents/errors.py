@@ -15,6 +15,7 @@
         ├── MaxTurnsExceeded      the run asked for more turns or tools than its limits allow
         ├── SessionBusy           the caller: another run has the session
         ├── SessionNotFound       the caller: no such session, or it is another principal's
+        ├── MessageTooLarge       the caller: a session has no room for so much at once
         ├── AgentCancelled        the run was cancelled
         ├── AgentTimeout          no answer within the `timeout` of the call
         └── CodeChanged           the author: the code changed under a live instance
@@ -147,6 +148,10 @@ class SessionBusy(AgentCallFailed):
 
 class SessionNotFound(AgentCallFailed):
     """There is no such session, or it belongs to another principal."""
+
+
+class MessageTooLarge(AgentCallFailed):
+    """A session has no room for so much at once."""
 
 
 class AgentCancelled(AgentCallFailed):

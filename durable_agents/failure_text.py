@@ -20,6 +20,7 @@ from durable_agents.errors import (
     CodeChanged,
     InvalidAgentOutput,
     MaxTurnsExceeded,
+    MessageTooLarge,
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
@@ -43,6 +44,7 @@ _CLASSES = {
         CodeChanged,
         InvalidAgentOutput,
         MaxTurnsExceeded,
+        MessageTooLarge,
         ModelRateLimited,
         ModelRejected,
         ModelUnavailable,
@@ -84,7 +86,11 @@ def from_failure(failed: TaskFailedError, agent: str, model: str) -> AgentCallFa
         agent: The agent that was called.
         model: Its model, for failures that do not name one.
     """
-    details = failed.details
+    return from_details(failed.details, agent, model)
+
+
+def from_details(details: FailureDetails, agent: str, model: str) -> AgentCallFailed:
+    """Return the error that the failure of an activity or of a run stands for."""
     name = details.error_type.rpartition(".")[2]
     kind = _CLASSES.get(name)
     if kind is None:

@@ -7,7 +7,7 @@ What a model or a tool wrote is kept as text, also where it is JSON: the SDK's c
 of what looks like one of its envelopes, and nobody outside may write such an envelope.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 class TextPart(BaseModel, frozen=True):
     """A text in a message."""
 
-    type: Literal["text"] = "text"
     text: str
 
 
@@ -27,12 +26,12 @@ class ImagePart(BaseModel, frozen=True):
         detail: How closely the model is to look: `low`, `high`, `auto`, or empty.
     """
 
-    type: Literal["image"] = "image"
     url: str
     detail: str = ""
 
 
-type Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+# Told apart by what they have: what is left out of a payload need not be stored for years.
+type Part = TextPart | ImagePart
 
 
 class ToolCall(BaseModel, frozen=True):
@@ -58,6 +57,7 @@ class ToolResult(BaseModel, frozen=True):
         text: The result, never empty.
         is_error: Whether the call failed, or was not made.
         retriable: Whether the failure may pass; the orchestrator decides by this.
+        handoff: Whether it stands for a transfer, of which the next agent is not told.
     """
 
     call_id: str
@@ -65,6 +65,7 @@ class ToolResult(BaseModel, frozen=True):
     text: str
     is_error: bool = False
     retriable: bool = False
+    handoff: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data; the SDK calls this when it stores a result."""
@@ -163,12 +164,14 @@ class SessionTurn(BaseModel, frozen=True):
         turn: The correlation id of the turn.
         taken: Ids of the messages that were put into this turn while it ran, and that an earlier
             request of it has taken in.
+        older: Whether the request is about the older turns alone, those to be summarised.
     """
 
     agent: str
     key: str
     turn: str
     taken: tuple[str, ...] = ()
+    older: bool = False
 
 
 class ModelRequest(BaseModel, frozen=True):
@@ -397,6 +400,7 @@ class RunRequest(BaseModel, frozen=True):
         timeout: How many seconds that was from the start, for messages.
         principal: Who called, if the platform says so.
         depth: How many agents have been asked as tools above this one.
+        body_hash: Of the HTTP request that began the run, when it had an `Idempotency-Key`.
     """
 
     version: int = 1
@@ -412,6 +416,7 @@ class RunRequest(BaseModel, frozen=True):
     timeout: float = 0
     principal: Principal | None = None
     depth: int = 0
+    body_hash: str = ""
 
 
 class ToolRequest(BaseModel, frozen=True):

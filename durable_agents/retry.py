@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from durabletask.task import RetryPolicy
 
-from durable_agents.errors import AgentCallFailed, ConfigurationError
+from durable_agents.errors import ConfigurationError
 from durable_agents.messages import CallPolicy
 
 FIRST_INTERVAL = "AGENT_RETRY_FIRST_INTERVAL_SECONDS"
@@ -49,23 +49,23 @@ def call_policy(retry: RetryPolicy, corrections: int) -> CallPolicy:
 
 
 def next_delay(
-    policy: CallPolicy, attempt: int, error: AgentCallFailed, elapsed: timedelta
+    policy: CallPolicy, attempt: int, elapsed: timedelta, retry_after: float | None = None
 ) -> timedelta | None:
-    """Return how long to wait before the attempt after `attempt`; None when there is none.
+    """Return how long to wait before the attempt after one that failed; None when there is none.
 
     Args:
         policy: How often, and how far apart.
         attempt: The number of the attempt that failed, from 1.
-        error: Its failure; a server's Retry-After makes the wait longer, never shorter.
         elapsed: Time since the first attempt was made, by the orchestration's clock.
+        retry_after: A server's Retry-After in seconds; it makes the wait longer, never shorter.
     """
-    if not error.retriable or attempt >= policy.attempts:
+    if attempt >= policy.attempts:
         return None
     delay = _backoff(policy, attempt)
-    if error.retry_after is not None:
-        if not 0 <= error.retry_after <= _LONGEST_RETRY_AFTER.total_seconds():
+    if retry_after is not None:
+        if not 0 <= retry_after <= _LONGEST_RETRY_AFTER.total_seconds():
             return None
-        delay = max(delay, timedelta(seconds=error.retry_after))
+        delay = max(delay, timedelta(seconds=retry_after))
     waited = (elapsed + delay).total_seconds()
     if policy.retry_timeout is not None and waited > policy.retry_timeout:
         return None

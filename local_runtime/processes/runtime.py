@@ -60,11 +60,15 @@ class RunningRuntime:
 
     @property
     def orchestrators(self) -> list[str]:
-        """The names of the app's own orchestrators; those that the SDK adds are left out."""
+        """The names of the app's own orchestrators, without those that the libraries add."""
+        activities = {name for name, trigger in self.functions if trigger == "activityTrigger"}
+        runs = {f"run-{name}" for name in activities}
         return sorted(
             name
             for name, trigger in self.functions
-            if trigger == "orchestrationTrigger" and not name.startswith("BuiltIn__")
+            if trigger == "orchestrationTrigger"
+            and not name.startswith("BuiltIn__")
+            and name not in runs
         )
 
 

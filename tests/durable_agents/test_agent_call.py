@@ -241,7 +241,7 @@ async def test_native_orchestrator_of_the_sdk_can_call_agents(app: AgentFunction
     assert (await VirtualHost(app).run("native", "Hello?")).output == "An answer."
 
 
-@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, ["Hello?"], "\ud83d"])
+@pytest.mark.parametrize("given", [None, "", "  ", 7, {"topic": "x"}, [], [7], ["  "], "\ud83d"])
 async def test_message_that_is_no_text_is_refused_before_any_request(
     run: Run, model: ScriptedModel, given: Any
 ) -> None:

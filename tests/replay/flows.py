@@ -10,7 +10,7 @@ from durabletask.task import RetryPolicy
 from pydantic import BaseModel, Field
 
 from agents import content, translation
-from durable_agents import Agent, AgentBlueprint, AgentFunctionApp, ChatClient, ModelRejected
+from durable_agents import Agent, AgentBlueprint, AgentFunctionApp, ChatModel, ModelRejected
 from orchestrations import content_pipeline
 from orchestrations import translation as translation_flow
 
@@ -27,7 +27,7 @@ class City(BaseModel):
 
 
 def create_app(
-    chat_client: ChatClient,
+    chat_client: ChatModel,
     *,
     city: type[BaseModel] = City,
     retry: RetryPolicy | None = None,

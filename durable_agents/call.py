@@ -34,6 +34,7 @@ from durable_agents.messages import (
     AgentResponse,
     CallPolicy,
     Correction,
+    Message,
     ModelRequest,
     TimedCall,
     TokenUsage,
@@ -60,6 +61,7 @@ class CallPlan:
         policy: How requests are retried and answers corrected, unless a result says otherwise.
         output: The form that the answer must have, if any.
         timeout: How long the whole call may take.
+        recorded: Whether the result is wanted as it is in the history, with its verdict.
     """
 
     agent: str
@@ -67,8 +69,9 @@ class CallPlan:
     activity: Callable[..., Any]
     request: ModelRequest
     policy: CallPolicy
-    output: OutputFormat | None
-    timeout: timedelta | None
+    output: OutputFormat | None = None
+    timeout: timedelta | None = None
+    recorded: bool = False
 
 
 def start_call(context: AnyContext, plan: CallPlan) -> Task[AgentResponse]:
@@ -78,35 +81,19 @@ def start_call(context: AnyContext, plan: CallPlan) -> Task[AgentResponse]:
     return TimedAgentCall(context, plan, plan.timeout)
 
 
-class _Call(CompletableTask[AgentResponse]):
-    def __init__(self, context: AnyContext, plan: CallPlan) -> None:
+class OwnTask[T](CompletableTask[T]):
+    """A task of ours, which may end with an error of ours."""
+
+    def __init__(self, context: AnyContext) -> None:
         super().__init__()
         self._context = context
-        self._plan = plan
 
-    def _accept(self, response: AgentResponse) -> None:
-        if self._plan.output is None:
-            self.complete(response)
-            return
-        try:
-            value = self._plan.output.value(response.text)
-        except ValueError as error:
-            self._end_with(
-                CodeChanged(
-                    "the code changed under a live instance, or what its checks look at: the "
-                    f"answer was accepted, and no longer fits {error}. It is not asked for again; "
-                    "make the class fit it (a new field needs a default) and rewind the instance",
-                    agent=self._plan.agent,
-                    model=response.model,
-                    request_id=response.request_id,
-                )
-            )
-            return
-        self.complete(response.model_copy(update={"value": value}))
+    def end_with(self, error: AgentCallFailed) -> None:
+        """End the task with an error.
 
-    def _end_with(self, error: AgentCallFailed) -> None:
-        # As `fail` does, but with an error of ours: `fail` can only make a TaskFailedError, and
-        # a flow's author wants to catch ModelRejected.
+        As `fail` does, but that can only make a TaskFailedError, and a flow's author wants to
+        catch ModelRejected.
+        """
         self._exception: TaskFailedError | None = error
         self._is_complete = True
         self._notify_parent()
@@ -114,6 +101,49 @@ class _Call(CompletableTask[AgentResponse]):
     def _now(self) -> datetime:
         now = self._context.current_utc_datetime
         return now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+class _Call(OwnTask[AgentResponse]):
+    def __init__(self, context: AnyContext, plan: CallPlan) -> None:
+        super().__init__(context)
+        self._plan = plan
+
+    def _accept(self, response: AgentResponse) -> None:
+        if self._plan.recorded:
+            self.complete(response)
+            return
+        try:
+            self.complete(with_value(response, self._plan.output, self._plan.agent))
+        except CodeChanged as error:
+            self.end_with(error)
+
+
+def with_value(response: AgentResponse, output: OutputFormat | None, agent: str) -> AgentResponse:
+    """Return an accepted answer as a flow gets it: with its value, and without what was recorded.
+
+    Raises:
+        CodeChanged: The answer does not fit the class that it was asked for.
+    """
+    response = response.model_copy(update={"verdict": None})
+    if output is None:
+        return response
+    try:
+        value = output.value(response.text)
+    except ValueError as error:
+        raise CodeChanged(
+            "the code changed under a live instance, or what its checks look at: the "
+            f"answer was accepted, and no longer fits {error}. It is not asked for again; "
+            "make the class fit it (a new field needs a default) and rewind the instance",
+            agent=agent,
+            model=response.model,
+            request_id=response.request_id,
+        ) from None
+    return response.model_copy(update={"value": value})
+
+
+def as_result(response: AgentResponse) -> dict[str, Any]:
+    """Return an accepted answer as an orchestration of its own hands it on, as plain JSON data."""
+    return response.model_copy(update={"verdict": None}).to_json()
 
 
 class AgentCall(_Call):
@@ -132,6 +162,7 @@ class AgentCall(_Call):
         self._policy = plan.policy
         self._request = plan.request
         self._usage = TokenUsage()
+        self._taken: dict[str, Message] = {}
         self._attempt = 0
         self._asked_first = self._now()
         if deadline is not None and deadline <= self._now():
@@ -139,7 +170,7 @@ class AgentCall(_Call):
             return
         self._ask()
         if deadline is not None:
-            _Then(context.create_timer(deadline), lambda _timer: self._expired())
+            Then(context.create_timer(deadline), lambda _timer: self._expired())
 
     def _ask(self) -> None:
         self._attempt += 1
@@ -149,7 +180,7 @@ class AgentCall(_Call):
             activity = self._context.call_activity(self._plan.activity, input=payload)
         else:
             activity = self._context.call_activity(self._plan.activity, payload)
-        _Then(activity, self._answered)
+        Then(activity, self._answered)
 
     def _answered(self, activity: Task[Any]) -> None:
         if self.is_complete:  # the deadline came first
@@ -157,17 +188,20 @@ class AgentCall(_Call):
         if activity.is_failed:
             failed = activity.get_exception()
             self._policy = policy_of(failed) or self._policy
-            self._failed(from_failure(failed, self._plan.agent, self._plan.model))
+            error = from_failure(failed, self._plan.agent, self._plan.model)
+            self._usage += error.usage or TokenUsage()
+            self._failed(error)
         else:
             self._judge(activity.get_result())
 
     def _failed(self, error: AgentCallFailed) -> None:
         elapsed = max(self._now() - self._asked_first, timedelta())
-        delay = next_delay(self._policy, self._attempt, error, elapsed)
-        if delay is None:
-            self._end_with(error)
+        delay = next_delay(self._policy, self._attempt, elapsed, error.retry_after)
+        if delay is None or not error.retriable:
+            error.usage = self._usage
+            self.end_with(error)
         else:
-            _Then(self._timer(delay), self._waited)
+            Then(self._timer(delay), self._waited)
 
     def _waited(self, _timer: Task[Any]) -> None:
         if not self.is_complete:
@@ -177,9 +211,12 @@ class AgentCall(_Call):
         verdict = response.verdict
         self._policy = verdict.policy if verdict is not None else self._policy
         self._usage += response.usage
-        response = response.model_copy(update={"usage": self._usage, "verdict": None})
+        if verdict is not None:
+            self._taken |= verdict.taken
+            verdict = verdict.model_copy(update={"taken": self._taken})
+        response = response.model_copy(update={"usage": self._usage, "verdict": verdict})
         found = verdict.value if verdict is not None else ""
-        if verdict is not None and verdict.judged:
+        if verdict is not None and (verdict.judged or verdict.calls):
             problem = verdict.problem
         else:
             problem = self._problem(found or response.text)
@@ -200,30 +237,43 @@ class AgentCall(_Call):
     def _ask_again(self, response: AgentResponse, problem: str) -> None:
         asked = len(self._request.corrections)
         if asked >= self._policy.corrections:
-            self._end_with(
+            self.end_with(
                 InvalidAgentOutput(
                     f"the answer does not fit the response format, asked {asked + 1} times: "
                     f"{problem}",
                     agent=self._plan.agent,
                     model=response.model,
                     request_id=response.request_id,
+                    usage=self._usage,
                 )
             )
             return
         correction = Correction(answer=response.text, problem=problem)
         corrections = (*self._request.corrections, correction)
+        self._request = self._with_taken()
         self._request = self._request.model_copy(update={"corrections": corrections})
         # A new request: it has all its attempts before it.
         self._attempt, self._asked_first = 0, self._now()
         self._ask()
 
+    def _with_taken(self) -> ModelRequest:
+        """Return the request with what the last one took in on its way."""
+        session = self._request.session
+        new = [key for key in self._taken if session is not None and key not in session.taken]
+        if session is None or not new:
+            return self._request
+        taken = session.model_copy(update={"taken": (*session.taken, *new)})
+        messages = (*self._request.messages, *(self._taken[key] for key in new))
+        return self._request.model_copy(update={"session": taken, "messages": messages})
+
     def _expired(self) -> None:
         if not self.is_complete:
-            self._end_with(
+            self.end_with(
                 AgentTimeout(
                     f"no answer within {self._plan.timeout}",
                     agent=self._plan.agent,
                     model=self._plan.model,
+                    usage=self._usage,
                 )
             )
 
@@ -248,17 +298,17 @@ class TimedAgentCall(_Call):
             child = context.call_sub_orchestrator(CALL_FUNCTION, input=payload)
         else:
             child = context.call_sub_orchestrator(CALL_FUNCTION, payload)
-        _Then(child, self._ended)
+        Then(child, self._ended)
 
     def _ended(self, child: Task[Any]) -> None:
         if child.is_failed:
             failed = child.get_exception()
-            self._end_with(from_failure(failed, self._plan.agent, self._plan.model))
+            self.end_with(from_failure(failed, self._plan.agent, self._plan.model))
         else:
             self._accept(AgentResponse.from_json(child.get_result()))
 
 
-class _Then(CompositeTask[None]):
+class Then(CompositeTask[None]):
     """Hears of the end of one task. The task itself keeps it alive until then."""
 
     def __init__(self, first: Task[Any], then: Callable[[Task[Any]], None]) -> None:
@@ -266,4 +316,5 @@ class _Then(CompositeTask[None]):
         super().__init__([first])
 
     def on_child_completed(self, task: Task[Any]) -> None:
+        """Go on; the SDK calls this when the task has ended."""
         self._then(task)

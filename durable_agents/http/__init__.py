@@ -1,0 +1,1 @@
+"""The agents' own HTTP routes: ask, wait, fetch a result, cancel; errors as problem+json."""

@@ -1,0 +1,67 @@
+"""Ends a call when the orchestration that waits for it has ended: nobody pays for the rest."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from grpc import RpcError
+
+from durable_agents.durable_clients import durable_client
+from durable_agents.errors import AgentCancelled
+
+# Most calls of a fast model are over by then, and nothing has to be watched.
+_BEGIN_SECONDS = 0.3
+_AGAIN_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 60
+_ENDED = ("COMPLETED", "FAILED", "TERMINATED")
+
+
+@asynccontextmanager
+async def ending_with(client: str, instance: str) -> AsyncGenerator[None]:
+    """Cancel what runs inside when an orchestration ends: completed, failed or terminated.
+
+    Args:
+        client: The settings of a durable client; empty for not to watch.
+        instance: The orchestration's instance id; empty for not to watch.
+
+    Raises:
+        AgentCancelled: It has ended. The body got a CancelledError, and has closed what it had.
+    """
+    task = asyncio.current_task()
+    if not client or not instance or task is None:
+        yield
+        return
+    ended = False
+
+    async def watch() -> None:
+        nonlocal ended
+        await asyncio.sleep(_BEGIN_SECONDS)
+        await _end_of(client, instance)
+        ended = True
+        task.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not ended or task.uncancel() > 0:
+            raise
+        raise AgentCancelled("the run that waited for this call has ended") from None
+    finally:
+        watching.cancel()
+
+
+async def _end_of(client: str, instance: str) -> None:
+    """Return when the orchestration has ended."""
+    while True:
+        try:
+            state = await durable_client(client).wait_for_orchestration_completion(
+                instance, fetch_payloads=False, timeout=_LONGEST_WAIT_SECONDS
+            )
+            if state is None or state.runtime_status.name in _ENDED:
+                return
+        except TimeoutError:
+            pass  # it goes on
+        except RpcError:
+            # The scheduler is away. It cannot say that the run has ended, so the call goes on.
+            await asyncio.sleep(_AGAIN_SECONDS)

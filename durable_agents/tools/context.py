@@ -1,0 +1,44 @@
+"""What a tool's function sees of the library: the call that it serves, and how it says no."""
+
+from dataclasses import dataclass
+
+from durable_agents.messages import Principal
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """The call that a tool serves. A parameter annotated with this class is given one.
+
+    Models are not told of such a parameter.
+
+    Attributes:
+        instance_id: The orchestration that the call belongs to.
+        call_id: The id of the call.
+        idempotency_key: The same in every attempt of the call, and no other call's.
+        attempt: Which attempt this is, from 1.
+        agent: The agent whose model asked for the call.
+        session_id: The session, or an empty text.
+        principal: Who called the agent, if the platform says so.
+    """
+
+    instance_id: str = ""
+    call_id: str = ""
+    idempotency_key: str = ""
+    attempt: int = 1
+    agent: str = ""
+    session_id: str = ""
+    principal: Principal | None = None
+
+
+class ToolError(Exception):
+    """A failure whose words are meant for the model. Other exceptions are told by type alone.
+
+    Attributes:
+        message: What the model is told.
+        retriable: Whether another attempt may succeed.
+    """
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retriable = retriable
