@@ -373,7 +373,7 @@ class RunLimits(BaseModel, frozen=True):
 
     Attributes:
         turns: The most requests to models, corrections aside.
-        tool_calls: The most calls of tools.
+        tool_calls: The most calls that models may ask for, those that are not made among them.
         handoffs: The most transfers.
         depth: How deep agents may be asked as tools by one another.
     """

@@ -179,8 +179,7 @@ class AgentRun:
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None
     ) -> Steps[list[Message]]:
-        wanted = sum(one.action in ("run", "agent") for one in calls)
-        self._tool_calls += wanted
+        self._tool_calls += len(calls)  # those that are only told cost a result each as well
         if self._tool_calls > self._request.limits.tool_calls:
             raise self._exceeded(f"more than {self._request.limits.tool_calls} calls of tools")
         self._show("tools", [one.call.name for one in calls])

@@ -13,11 +13,13 @@ from typing import Any, cast
 
 from durabletask.task import RetryPolicy
 
+from durable_agents import json_text
 from durable_agents.agent import Agent, AgentTool
 from durable_agents.errors import InvalidAgent
 from durable_agents.messages import PreparedCall, ToolCall
 from durable_agents.model import ToolSpec
 from durable_agents.tools import Tool, tool
+from durable_agents.tools.json_text import NotAnObject, read_object, written
 
 _LONGEST_NAME = 64
 _MESSAGE = {
@@ -172,7 +174,11 @@ def _message(arguments: str) -> str:
 def _sendable(arguments: str) -> str:
     """Return arguments as a server takes them back: an object in JSON, as the model wrote it."""
     try:
-        given: object = json.loads(arguments)
+        if isinstance(json_text.parse(arguments), dict):
+            return arguments
     except (ValueError, RecursionError):
+        pass
+    try:
+        return written(read_object(arguments))
+    except NotAnObject:
         return "{}"
-    return arguments if isinstance(given, dict) else "{}"

@@ -5,11 +5,11 @@ Bare asyncio: a test must be able to break a connection in the middle of a reply
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.durable_agents.valid_request import faults_of
+from durable_agents.testing import wire_problems
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ class ScriptedModel:
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
         self.script: list[Reply] = [says("An answer.")]
+        # In place of the script: the reply by the request, for tests that repeat requests.
+        self.respond: Callable[[Request], Reply] | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -164,8 +166,8 @@ class ScriptedModel:
         self.requests.append(Request(method, path, headers, body))
         self.asked.set()
         if "messages" in body:
-            self.faults += faults_of(body)
-        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            self.faults += wire_problems(body)
+        reply = self._reply(self.requests[-1])
         if reply.silent:
             await reader.read()  # until the client has had enough
             self.left.set()
@@ -177,6 +179,11 @@ class ScriptedModel:
             await writer.drain()
             await asyncio.sleep(reply.pause)
         return not reply.broken
+
+    def _reply(self, request: Request) -> Reply:
+        if self.respond is not None:
+            return self.respond(request)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
 def _encoded(reply: Reply) -> bytes:
