@@ -12,7 +12,7 @@ from typing import Any
 from durabletask.internal import orchestrator_service_pb2 as pb
 from pydantic import BaseModel
 
-from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient, ToolContext
+from durable_agents import Agent, AgentFunctionApp, ChatModel, ToolContext
 from durable_agents.messages import CallPolicy, Message, RunRequest
 from durable_agents.structured_output import OutputFormat
 from durable_agents.testing import DurableTest
@@ -83,7 +83,7 @@ class Host(DurableTest):
 
 @asynccontextmanager
 async def hosted(
-    *agents: Agent, client: OpenAIChatClient | None = None, **kit: Any
+    *agents: Agent, client: ChatModel | None = None, **kit: Any
 ) -> AsyncGenerator[Host]:
     """Run an app with agents; at the end every history is replayed."""
 
