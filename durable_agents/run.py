@@ -109,8 +109,7 @@ class AgentRun:
             match next_step(response):
                 case Final():
                     self._add_said(response)
-                    said = tuple(self._messages)
-                    if (yield from self._session.finish(said, self._usage, self._notes)):
+                    if (yield from self._finish()):
                         return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
@@ -119,6 +118,15 @@ class AgentRun:
                     self._add_said(response, handoff.calls)
                     self._messages += yield from self._call_tools(handoff.calls, handoff)
                     self._hand_off(handoff)
+
+    def _finish(self) -> Steps[bool]:
+        """End the turn of a session; it goes on when it was told something that nobody has read."""
+        last = self._turns >= self._request.limits.turns
+        return (
+            yield from self._session.finish(
+                tuple(self._messages), self._usage, self._notes, last=last
+            )
+        )
 
     def _ask_model(self) -> Steps[AgentResponse]:
         self._turns += 1

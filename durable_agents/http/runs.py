@@ -1,7 +1,9 @@
 """Runs over HTTP: begun once for each key, waited for without polling, fetched, and cancelled."""
 
+import asyncio
 import hashlib
 import json
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,12 +17,14 @@ from durable_agents.failure_text import from_details
 from durable_agents.handle import read_messages
 from durable_agents.http.problems import Problem, failed_run
 from durable_agents.http.requests import RunCall
+from durable_agents.http.run_events import RunEvent, RunHistory
 from durable_agents.messages import AgentResponse, Principal, RunRequest
 from durable_agents.registry import RegisteredAgent
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import OutputFormat
 
 _CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 _ENDED = {
     OrchestrationStatus.COMPLETED,
     OrchestrationStatus.FAILED,
@@ -92,6 +96,38 @@ class AgentRuns:
                 return self._accepted(correlation_id, "cancelling")
             state = ended
         return _json({"correlation_id": correlation_id, "status": _ended_as(state)})
+
+    async def events(
+        self, correlation_id: str, principal: Principal | None, after: int, wait_seconds: float
+    ) -> func.HttpResponse:
+        """Return the events of a run after one that the caller knows, as server-sent events.
+
+        They come as soon as there are some. A caller that has read them asks again, as browsers
+        do by themselves; 204 says that there will be no more.
+
+        Raises:
+            Problem: There is no such run.
+        """
+        end = time.monotonic() + wait_seconds
+        while True:
+            state = await self._state(correlation_id, principal)
+            recorded = await self._client.get_orchestration_history(correlation_id)
+            events = [one for one in RunHistory().events(recorded) if one.id > after]
+            if events or time.monotonic() >= end:
+                return _event_stream(events)
+            if state.runtime_status in _ENDED:
+                return func.HttpResponse(status_code=204)
+            await self._change(correlation_id, state, end)
+
+    async def _change(self, correlation_id: str, seen: OrchestrationState, end: float) -> None:
+        """Return when something has happened in a run, or at the end of the time."""
+        while time.monotonic() < end:
+            await asyncio.sleep(_LOOK_SECONDS)
+            state = await self._client.get_orchestration_state(correlation_id, fetch_payloads=False)
+            if state is None or state.last_updated_at != seen.last_updated_at:
+                return
+            if state.runtime_status != seen.runtime_status:
+                return
 
     def _request(self, call: RunCall) -> RunRequest:
         agent = self._agent.agent
@@ -195,6 +231,14 @@ class AgentRuns:
             body["progress"] = progress
         location = f"{self._location}/{correlation_id}"
         return _json(body, 202, {"Location": location, "Retry-After": "1"})
+
+
+def _event_stream(events: list[RunEvent]) -> func.HttpResponse:
+    # The comment at the beginning makes an answer without events one that readers take.
+    body = ": baton\nretry: 200\n\n" + "".join(event.as_text() for event in events)
+    return func.HttpResponse(
+        body, headers={"Cache-Control": "no-store"}, mimetype="text/event-stream"
+    )
 
 
 def _completed(state: OrchestrationState) -> dict[str, Any]:

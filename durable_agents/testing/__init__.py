@@ -1,5 +1,11 @@
 """A kit for tests of flows and agents: an app is run whole, in this process, in virtual time."""
 
+from durable_agents.testing.assertions import (
+    assert_called,
+    assert_completed,
+    assert_failed,
+    assert_waiting,
+)
 from durable_agents.testing.harness import START, DurableTest
 from durable_agents.testing.http_requests import Answer
 from durable_agents.testing.runs import Call, Failure, Run
@@ -16,6 +22,10 @@ __all__ = [
     "Run",
     "Scripted",
     "ScriptedModel",
+    "assert_called",
+    "assert_completed",
+    "assert_failed",
+    "assert_waiting",
     "calls",
     "fails",
     "says",

@@ -5,7 +5,6 @@ clock has gone so far, and not before.
 """
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -261,8 +260,8 @@ class ClientService(stubs.TaskHubSidecarServiceServicer):
             return instance is None or is_over(instance.status)
 
         seconds = context.time_remaining()
-        # Its timeout, without what has gone of it in real time on the way.
-        deadline = self._hub.now + timedelta(seconds=max(1, math.ceil((seconds or 0) - 0.05)))
+        # Its timeout as the client said it: some has gone on the way, and gRPC rounds it.
+        deadline = self._hub.now + timedelta(seconds=max(1, round(seconds or 0)))
         is_the_tests = _hub_name(context) == TEST_HUB
         poll = Poll(request.instanceId, is_answered, deadline if seconds else None, is_the_tests)
         with self._hub.polling(poll):

@@ -1,45 +1,42 @@
 """Runs a user's own app in a test: all of it in this process, and none of it in real time."""
 
-import asyncio
 import json as json_text
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import azure.durable_functions as df
-import azure.functions as func
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from durable_agents.people import ANSWER_FUNCTION, Verdict
 from durable_agents.testing import events
 from durable_agents.testing.asking import Verified
-from durable_agents.testing.client_service import APP_HUB, TEST_HUB, ClientService
 from durable_agents.testing.entities import entity_id
-from durable_agents.testing.functions import ORCHESTRATION, AppFunctions, client_configuration
+from durable_agents.testing.functions import ORCHESTRATION
 from durable_agents.testing.http_requests import Answer, find_route, http_request
+from durable_agents.testing.replaying import differences
+from durable_agents.testing.requests_to_people import answer_to, chosen_request, pending_requests
+from durable_agents.testing.running_app import App, RunningApp
 from durable_agents.testing.runs import Run
-from durable_agents.testing.scripted_model import ScriptedModel
-from durable_agents.testing.task_hub import TaskHub
-from durable_agents.testing.work import Workers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The moment at which a test's time begins, unless it says another."""
 
-type App = func.FunctionRegister | Callable[[], func.FunctionRegister]
-
 
 class DurableTest:
-    """Runs an app: its orchestrations, activities and entities, with a clock that only tests move.
+    """Runs an app: its orchestrations, activities, entities and HTTP functions.
 
-    Every turn of an orchestrator is a replay of all before, as after a crash. Time stands still
-    until `advance`, or until `result` has to wait for a timer.
+    Every turn of an orchestrator is a replay of all before, as after a crash. Time is the test's:
+    it stands still until `advance`, or until `result` or `request` have to wait for it.
 
     Args:
         app: The app, or a function that makes it: then it is made anew after each kill.
         now: The moment at which time begins.
+        models: Scripted models to verify at the end, besides those of the app's agents.
         kill_after: After how many recorded steps the host is killed, once: everything that runs
             then is lost, and runs again.
-        patience: How many seconds of real time one activity may take.
+        patience: How many seconds of real time an activity may take.
         route_prefix: What the paths of HTTP functions begin with.
     """
 
@@ -48,25 +45,19 @@ class DurableTest:
         app: App,
         *,
         now: datetime = START,
+        models: Iterable[Verified] = (),
         kill_after: int | None = None,
         patience: float = 10,
         route_prefix: str = "api",
     ) -> None:
-        self._app = app
-        self._hub = TaskHub(now if now.tzinfo else now.replace(tzinfo=UTC))
-        self._kill_after = kill_after
-        self._patience = patience
+        begin = now if now.tzinfo else now.replace(tzinfo=UTC)
+        self._running = RunningApp(app, now=begin, kill_after=kill_after, patience=patience)
+        self._hub = self._running.hub
+        self._models = list(models)
         self._prefix = route_prefix
-        self._steps = 0
-        self._service: ClientService | None = None
-        self._port = 0
-        self._own_client: df.DurableFunctionsClient | None = None
-        self._made_app = self._made()
-        self._workers = Workers(self._hub, AppFunctions(self._made_app), self._committed)
 
     async def __aenter__(self) -> Self:
-        if self._workers.functions.has_clients:
-            await self._serve_clients()
+        await self._running.open()
         return self
 
     async def __aexit__(
@@ -75,14 +66,9 @@ class DurableTest:
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
-        self._workers.forget_all()
-        if self._own_client is not None:
-            await self._own_client.close()
-        if self._service is not None:
-            await self._service.close()
+        await self._running.close()
         if error is None:
-            for model in self._models_to_verify():
-                model.verify()
+            self._running.verify(self._models)
 
     @property
     def now(self) -> datetime:
@@ -92,13 +78,12 @@ class DurableTest:
     @property
     def next_due(self) -> datetime | None:
         """When something is due next: a timer, a delayed signal or start, or an activity's end."""
-        found = [due for due in (self._hub.next_due(), self._workers.next_due()) if due]
-        return min(found, default=None)
+        return self._running.next_due
 
     @property
     def steps(self) -> int:
         """How many steps have been recorded: turns, results of activities, entity operations."""
-        return self._steps
+        return self._running.steps
 
     @property
     def runs(self) -> list[Run]:
@@ -125,7 +110,7 @@ class DurableTest:
             LookupError: The app has no orchestrator of this name.
             ValueError: There is an orchestration with this id.
         """
-        functions = self._workers.functions
+        functions = self._running.functions
         if not functions.knows(ORCHESTRATION, name):
             raise LookupError(
                 f"the app has no orchestrator '{name}'; it has: {functions.names(ORCHESTRATION)}"
@@ -189,19 +174,7 @@ class DurableTest:
         Raises:
             TimeoutError: An activity did not end within the patience; it is named.
         """
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + self._patience
-        while self._workers.has_work or self._workers.is_busy:
-            steps = self._steps
-            await self._workers.step()
-            if self._steps != steps:
-                limit = loop.time() + self._patience
-            elif loop.time() > limit:
-                names = ", ".join(self._workers.names)
-                raise TimeoutError(
-                    f"after {self._patience} s of real time these still run: {names}. Give what "
-                    "should not end to `hold`, and what should take long to `takes`."
-                )
+        await self._running.settle()
 
     async def advance(
         self,
@@ -232,7 +205,7 @@ class DurableTest:
             raise ValueError(f"time does not go back from {self.now} to {end}")
         await self.settle()
         while (due := self.next_due) is not None and due <= end:
-            await self._pass_to(due)
+            await self._running.pass_to(due)
         self._hub.pass_to(end)
         await self.settle()
 
@@ -248,7 +221,7 @@ class DurableTest:
             due = self.next_due
             if due is None:
                 raise AssertionError(f"{run} does not end: it waits for {run.waits_for()}")
-            await self._pass_to(due)
+            await self._running.pass_to(due)
         return run
 
     async def request(
@@ -278,47 +251,57 @@ class DurableTest:
             LookupError: No function answers to this verb and path.
             AssertionError: The function waits for something that time does not bring.
         """
-        function, route = find_route(self._workers.functions, self._prefix, method, url)
+        function, route = find_route(self._running.functions, self._prefix, method, url)
         request = http_request(
             method, url, route, json_body=json, body=body, headers=headers, params=params
         )
-        answering = self._workers.answer(function, request)
-        await self.settle()
-        while not answering.done():
-            due = self.next_due
-            if due is None:
-                raise AssertionError(
-                    f"{method} {url} is not answered: it waits, and nothing is due"
-                )
-            await self._pass_to(due)
-        if answering.cancelled():
-            raise ConnectionResetError(f"the host was killed while it answered {method} {url}")
-        return answering.result()
+        answering = self._running.workers.answer(function, request)
+        return await self._running.end_of(answering, f"{method} {url}")
+
+    def pending(self, run: Run | str | None = None) -> list[dict[str, Any]]:
+        """Return what people are asked by an orchestration and its children, or by all.
+
+        Each is what `GET approvals` shows: `request_id`, `question`, `details`, `deadline`, ...
+        """
+        family = None if run is None else self.find(_id(run)).family
+        return pending_requests(self._hub, family)
+
+    async def answer(
+        self, run: Run | str, answer: Any, *, request: str = "", who: str = ""
+    ) -> Verdict:
+        """Answer what an orchestration asks a person, and do all work until everything waits.
+
+        Args:
+            run: The orchestration.
+            answer: The answer, as JSON data: `True`, or `{"approved": False, "reason": "..."}`.
+            request: Which request, when there are several: its id, or a word in it.
+            who: The id of the principal who answers.
+
+        Returns:
+            What became of it: its `outcome` is `accepted`, or why it was not.
+
+        Raises:
+            AssertionError: Nobody is asked anything, or it is not clear which request is meant.
+        """
+        chosen = chosen_request(self.pending(run), request)
+        bringing = await self.run(ANSWER_FUNCTION, answer_to(chosen, answer, who))
+        return Verdict.model_validate(bringing.output)
 
     async def client(self) -> df.DurableFunctionsClient:
         """Return a durable client of the test's own.
 
         Its calls do no work: `settle` afterwards. One that waits has to run beside the test.
         """
-        if self._own_client is None:
-            port = await self._serve_clients()
-            self._own_client = df.DurableFunctionsClient(client_configuration(port, TEST_HUB))
-        return self._own_client
-
-    async def _serve_clients(self) -> int:
-        if self._service is None:
-            self._service = ClientService(self._hub)
-            self._port = await self._service.open()
-            self._workers.functions.client = client_configuration(self._port, APP_HUB)
-        return self._port
+        return await self._running.client()
 
     def hold(self, *names: str) -> None:
         """Let no activity of these names begin, until they are released."""
-        self._workers.conduct.held.update(names)
+        self._running.workers.conduct.held.update(names)
 
     async def release(self, *names: str) -> None:
         """Let held activities run; without names, all of them."""
-        self._workers.conduct.held.difference_update(names or list(self._workers.conduct.held))
+        held = self._running.workers.conduct.held
+        held.difference_update(names or set(held))
         await self.settle()
 
     def takes(self, name: str, duration: timedelta | float) -> None:
@@ -327,48 +310,34 @@ class DurableTest:
         It runs at once; its result comes when the time has passed.
         """
         length = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
-        self._workers.conduct.durations[name] = length
+        self._running.workers.conduct.durations[name] = length
 
     def lose_result(self, name: str, times: int = 1) -> None:
         """Lose an activity's next results, as a crash just before they are recorded does.
 
         It has run, and will run again.
         """
-        self._workers.conduct.lost[name] = times
+        self._running.workers.conduct.lost[name] = times
 
     def kill(self) -> None:
         """Kill the host: everything that runs is lost, and will run again with the next work.
 
         What has been recorded stays. An app that is given as a function is made anew.
         """
-        self._workers.forget_all()
-        if not isinstance(self._app, func.FunctionRegister):
-            self._made_app = self._made()
-            client = self._workers.functions.client
-            self._workers.functions = AppFunctions(self._made_app, client)
+        self._running.kill()
 
-    def _models_to_verify(self) -> list[Verified]:
-        """Return the scripted models that were asked, and those of agents that never were."""
-        agents: Mapping[str, Any] = getattr(self._made_app, "agents", {})
-        of_agents = [getattr(agent, "chat_client", None) for agent in agents.values()]
-        found: list[Verified] = list(self._workers.models)
-        for model in of_agents:
-            if isinstance(model, ScriptedModel) and model not in found:
-                found.append(model)
+    async def replay(self, run: Run | str | None = None) -> list[str]:
+        """Replay each turn of an orchestration, or of all, by the code of now.
+
+        Returns:
+            What is done differently, in words; empty if nothing is.
+        """
+        runs = self.runs if run is None else [self.find(_id(run))]
+        found: list[str] = []
+        for one in runs:
+            turns = [turn for execution in one.executions for turn in execution.turns]
+            found += await differences(self._running.functions, turns, one.id)
         return found
-
-    def _committed(self) -> None:
-        self._steps += 1
-        if self._steps == self._kill_after:
-            self.kill()
-
-    def _made(self) -> func.FunctionRegister:
-        return self._app if isinstance(self._app, func.FunctionRegister) else self._app()
-
-    async def _pass_to(self, moment: datetime) -> None:
-        self._hub.pass_to(moment)
-        self._workers.deliver_due()
-        await self.settle()
 
 
 def _id(run: Run | str) -> str:

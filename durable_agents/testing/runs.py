@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -56,6 +56,16 @@ class Call:
     runs: int
     is_done: bool
     instance_id: str
+
+    @property
+    def arguments(self) -> Any:
+        """For a tool: the arguments that the tool was called with."""
+        return json.loads(self.input["arguments"])
+
+    @property
+    def text(self) -> str:
+        """What an agent's model answered, or what a tool came to."""
+        return str(self.output["text"])
 
 
 class Run:
@@ -137,7 +147,7 @@ class Run:
     @property
     def timers(self) -> list[timedelta]:
         """The durable timers that it and its sub-orchestrations have set: how long each is."""
-        ids = self._family()
+        ids = self.family
         return [wait.due - wait.at for wait in self._hub.waits if wait.instance_id in ids]
 
     @property
@@ -164,13 +174,15 @@ class Run:
         if self.has_ended:
             return "nothing: it has ended"
         open_work = [work.name for work in self._work() if not work.is_done]
-        due = [one.due for one in self._hub.delayed if one.target in self._family()]
+        due = [one.due for one in self._hub.delayed if one.target in self.family]
         waits = [f"the activity '{name}'" for name in open_work]
         waits += [f"a timer at {min(due).isoformat()}"] if due else []
         waits += [f"{child}" for child in self.children if not child.has_ended]
         return ", ".join(waits) or "an event, or an entity"
 
-    def _family(self) -> set[str]:
+    @property
+    def family(self) -> set[str]:
+        """The instance ids of it and of all below it."""
         ids = {self.id}
         waiting = [self.id]
         while waiting:
@@ -181,7 +193,7 @@ class Run:
         return ids
 
     def _work(self) -> list[ActivityWork]:
-        ids = self._family()
+        ids = self.family
         return [work for work in self._hub.work_log if work.key[0] in ids]
 
 
@@ -208,4 +220,9 @@ def _failure(details: pb.TaskFailureDetails | None) -> Failure | None:
 
 
 def _value(text: str | None) -> Any:
-    return None if text is None or text == "" else json.loads(text)
+    """Return stored data; a typed result is stored by the SDK with the name of its class."""
+    value: Any = None if text is None or text == "" else json.loads(text)
+    members = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if {"__class__", "__module__", "__data__"} <= set(members):
+        return members["__data__"]
+    return cast("Any", value)

@@ -205,7 +205,7 @@ class Workers:
         epoch = self._epoch
         current_asker.set(Asker(work.name, self.models))
         duration = self.conduct.durations.get(work.name, timedelta())
-        ended = _Ended(work, work.at + duration)
+        ended = _Ended(work, self._hub.now + duration)
         try:
             ended.output = await self.functions.activity(work.name, work.given)
         except ActivityError as error:
