@@ -14,7 +14,7 @@ from tests.durable_agents.scripted_model import ScriptedModel, calls, says
 
 BALANCE = ("a", "balance", '{"account": "x"}')
 WIRE = ("b", "wire", '{"to": "Bo", "amount": 9}')
-BEGUN = {"wait_for_response": False, "session_id": "s"}
+BEGUN: dict[str, Any] = {"wait_for_response": False, "session_id": "s"}
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ async def test_invalid_arguments_are_told_to_the_model_and_nobody_is_asked(
     """Case 21."""
     model.will(calls(("t", "transfer", arguments)), says("sorry"))
     async with hosting(payer) as host:
-        assert (await host.answer("Payer"))["response"] == "sorry"
+        assert (await host.answered("Payer"))["response"] == "sorry"
         assert await pending(host) == []
     assert effects.lines == []
 

@@ -45,8 +45,8 @@ async def test_same_key_is_one_run_while_it_goes_on_and_after_its_end(
         first = await host.request(
             "POST", f"{RUN}?wait_seconds=1", json={"message": "Pay."}, headers=KEY
         )
-        second = await host.answer(message="Pay.", headers=KEY)
-        third = await host.answer(message="Pay.", headers=KEY)
+        second = await host.answered(message="Pay.", headers=KEY)
+        third = await host.answered(message="Pay.", headers=KEY)
         assert len(host.runs) == 1
     assert first.status == 202
     assert first.json()["correlation_id"] == second["correlation_id"]
@@ -63,7 +63,7 @@ async def test_same_key_with_another_body_is_refused_and_runs_nothing(
 ) -> None:
     """Case 31 (b)."""
     async with hosting(ada) as host:
-        await host.answer(message="Pay.", headers=KEY)
+        await host.answered(message="Pay.", headers=KEY)
         answer = await host.ask(**other, headers=KEY)
         assert len(host.runs) == 1
     assert answer.status in (409, 422)
@@ -77,7 +77,7 @@ async def test_key_counts_whether_the_answer_is_waited_for_or_not(
     """Of the kind of case 31 (b)."""
     async with hosting(ada) as host:
         began = await host.ask(message="Pay.", wait_for_response=False, headers=KEY)
-        waited = await host.answer(message="Pay.", headers=KEY)
+        waited = await host.answered(message="Pay.", headers=KEY)
         assert len(host.runs) == 1
     assert began.status == 202
     assert began.json()["correlation_id"] == waited["correlation_id"]
@@ -100,8 +100,8 @@ async def test_two_agents_may_have_the_same_key(
 ) -> None:
     """Of the kind of case 31 (b)."""
     async with hosting(ada, Agent(name="Bob")) as host:
-        first = await host.answer(message="Pay.", headers=KEY)
-        second = await host.answer("Bob", "Pay.", headers=KEY)
+        first = await host.answered(message="Pay.", headers=KEY)
+        second = await host.answered("Bob", "Pay.", headers=KEY)
     assert first["correlation_id"] != second["correlation_id"]
     assert len(model.requests) == 2
 
@@ -166,7 +166,7 @@ async def test_cancel_that_comes_after_the_end_says_so(
 ) -> None:
     """A cancel that races with the end tells the truth."""
     async with hosting(ada) as host:
-        run = (await host.answer())["correlation_id"]
+        run = (await host.answered())["correlation_id"]
         ended = await host.request("DELETE", f"/api/agents/Ada/runs/{run}")
     assert ended.json()["status"] == "completed"
 
@@ -230,7 +230,7 @@ async def test_run_of_another_agent_is_not_found(
 ) -> None:
     """An agent's route shows its own runs only."""
     async with hosting(ada, Agent(name="Bob")) as host:
-        run = (await host.answer())["correlation_id"]
+        run = (await host.answered())["correlation_id"]
         other = await host.request("GET", f"/api/agents/Bob/runs/{run}")
         unknown = await host.request("GET", "/api/agents/Ada/runs/no-such-run")
     assert (other.status, unknown.status) == (404, 404)

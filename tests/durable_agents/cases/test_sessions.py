@@ -1,9 +1,7 @@
-"""What an interrupted turn, or one that is too long, leaves in a session: nothing that breaks it."""
+"""What an interrupted turn, or one that is too long, leaves in a session: nothing broken."""
 
 import json
 from typing import Any
-
-import pytest
 
 from durable_agents import Agent, RunLimits, tool
 from tests.durable_agents.cases.conftest import Hosting
@@ -32,7 +30,7 @@ def ada(effects: Effects, **fields: Any) -> Agent:
 async def goes_on(host: Host, model: ScriptedModel, *, broken: str = "") -> None:
     """Say the second message; the session must be as good as ever."""
     model.will(says("hello"))
-    answer = await host.answer(message=SECOND, session_id="s")
+    answer = await host.answered(message=SECOND, session_id="s")
     assert answer["response"] == "hello"
     messages = model.requests[-1].body["messages"]
     assert [one["content"] for one in messages].count(SECOND) == 1
@@ -196,7 +194,7 @@ async def long_session(host: Host, model: ScriptedModel) -> Small:
     for number in range(6):
         asked = [calls((f"c{number}", "fast", "{}"))] if number % 2 else []
         small.replies = [*asked, says(f"answer {number}")]
-        await host.answer(message=f"message {number} {TURN}", session_id="s")
+        await host.answered(message=f"message {number} {TURN}", session_id="s")
     model.requests.clear()
     small.is_small = True
     return small
@@ -209,7 +207,7 @@ async def test_overflow_of_a_session_is_compacted_once_and_answered(
     async with hosting(ada(effects)) as host:
         await long_session(host, model)
         seventh = "message 7 " + "x" * 90
-        answer = await host.answer(message=seventh, session_id="s")
+        answer = await host.answered(message=seventh, session_id="s")
         events = str(host.find(answer["correlation_id"]).history)
     assert answer["response"] == "fine"
     assert len(model.requests) == 2
@@ -226,7 +224,7 @@ async def test_message_that_is_too_long_by_itself_fails_and_leaves_the_session_a
     """Case 17 (b) and (c)."""
     async with hosting(ada(effects)) as host:
         await long_session(host, model)
-        await host.answer(message="message 7", session_id="s")
+        await host.answered(message="message 7", session_id="s")
         before = await history(host)
         model.requests.clear()
         problem = await host.problem(message="y" * 30_000, session_id="s")
@@ -235,7 +233,7 @@ async def test_message_that_is_too_long_by_itself_fails_and_leaves_the_session_a
         assert len(model.requests) <= 2
         assert await history(host) == before
         model.requests.clear()
-        answer = await host.answer(message="message 9 " + "x" * 90, session_id="s")
+        answer = await host.answered(message="message 9 " + "x" * 90, session_id="s")
     assert answer["response"] == "fine"
     assert len(model.requests) == 1
     assert "yyy" not in str(model.requests[0].body)
@@ -269,7 +267,7 @@ async def test_compaction_leaves_no_half_tool_turn_wherever_it_cuts(
         small = await long_session(host, model)
         for number in range(7, 15):
             small.replies = [calls((f"c{number}", "fast", "{}")), says(f"answer {number}")]
-            await host.answer(message=f"message {number} {TURN}", session_id="s")
+            await host.answered(message=f"message {number} {TURN}", session_id="s")
         require_whole((await host.request("GET", "/api/agents/Ada/sessions/s")).json())
     for request in model.requests:
         assert request.body["messages"][1]["role"] == "user"
