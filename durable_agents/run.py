@@ -7,7 +7,7 @@ activities have recorded.
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
@@ -66,6 +66,7 @@ class AgentRun:
     def __init__(
         self, context: OrchestrationContext, registry: Registry, request: RunRequest
     ) -> None:
+        request = _with_deadline(request, context.current_utc_datetime)
         self._context = context
         self._registry = registry
         self._request = request
@@ -372,3 +373,12 @@ class AgentRun:
         if self._usage.total_tokens:
             status["tokens"] = self._usage.total_tokens
         self._context.set_custom_status(status)
+
+
+def _with_deadline(request: RunRequest, now: datetime) -> RunRequest:
+    """Return a request that has a time limit with the moment at which it is over."""
+    if request.deadline or not request.timeout:
+        return request
+    now = now if now.tzinfo else now.replace(tzinfo=UTC)
+    deadline = (now + timedelta(seconds=request.timeout)).isoformat()
+    return request.model_copy(update={"deadline": deadline})

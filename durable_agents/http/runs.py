@@ -5,7 +5,6 @@ import hashlib
 import json
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import azure.functions as func
@@ -14,7 +13,7 @@ from grpc import RpcError, StatusCode
 
 from durable_agents.errors import AgentCancelled, InvalidInput
 from durable_agents.failure_text import from_details
-from durable_agents.handle import read_messages
+from durable_agents.handle import read_messages, require_options
 from durable_agents.http.problems import Problem, failed_run
 from durable_agents.http.requests import RunCall
 from durable_agents.http.run_events import RunEvent, RunHistory
@@ -133,14 +132,11 @@ class AgentRuns:
         agent = self._agent.agent
         try:
             messages = read_messages(call.message, agent.name)
+            require_options(call.options, agent.name)
             wanted = call.response_format or agent.response_format
             output = OutputFormat.create(wanted).schema if wanted is not None else None
         except InvalidInput as error:
             raise Problem(400, "InvalidInput", str(error)) from None
-        deadline = ""
-        if call.timeout is not None:
-            now = datetime.now(UTC)  # noqa: TID251 - outside any orchestration
-            deadline = (now + timedelta(seconds=call.timeout)).isoformat()
         return RunRequest(
             agent=agent.name,
             messages=messages,
@@ -150,7 +146,6 @@ class AgentRuns:
             options=call.options,
             policy=self._agent.policy,
             limits=agent.limits,
-            deadline=deadline,
             timeout=call.timeout or 0,
             principal=call.principal,
             body_hash=call.body_hash if call.key else "",
