@@ -15,7 +15,7 @@ from tests.durable_agents.testing.shop import create_app as create_shop
 EVENTS = [("RED", 1), ("blue", 2), ("red", 3)] * 3
 
 property_test = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
