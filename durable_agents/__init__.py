@@ -18,6 +18,7 @@ from durable_agents.errors import (
     ModelRateLimited,
     ModelRejected,
     ModelUnavailable,
+    ResponseLost,
     SessionBusy,
     SessionNotFound,
     ToolFailed,
@@ -36,8 +37,10 @@ from durable_agents.model import ChatModel, ChatRequest
 from durable_agents.models import (
     AzureOpenAIChatClient,
     AzureOpenAIChatCompletionClient,
+    AzureOpenAIResponsesClient,
     OpenAIChatClient,
     OpenAIChatCompletionClient,
+    OpenAIResponsesClient,
     chat_client_from_environment,
 )
 from durable_agents.payloads import payload_store_from_environment
@@ -58,6 +61,7 @@ __all__ = [
     "AgentTool",
     "AzureOpenAIChatClient",
     "AzureOpenAIChatCompletionClient",
+    "AzureOpenAIResponsesClient",
     "ChatModel",
     "ChatRequest",
     "CodeChanged",
@@ -76,6 +80,8 @@ __all__ = [
     "ModelUnavailable",
     "OpenAIChatClient",
     "OpenAIChatCompletionClient",
+    "OpenAIResponsesClient",
+    "ResponseLost",
     "RunLimits",
     "SessionBusy",
     "SessionNotFound",

@@ -31,6 +31,9 @@ from durable_agents.toolset import Toolset
 
 logger = logging.getLogger(__name__)
 
+# The value of the option `tool_choice` that disables tools.
+_NO_TOOLS = "none"
+
 type AgentActivity = Callable[[Any, str], Coroutine[Any, Any, AgentResponse]]
 
 
@@ -63,7 +66,7 @@ def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentAct
             **reply.model_dump(exclude={"calls", "usage"}),
             usage=reply.usage,
             agent=agent.name,
-            verdict=await _verdict(toolset, asked, reply, conversation),
+            verdict=await _verdict(agent, toolset, asked, reply, conversation),
         )
 
     ask.__name__ = ask.__qualname__ = agent.name
@@ -85,8 +88,9 @@ def _read(request: object) -> ModelRequest:
 def _chat_request(
     agent: Agent, toolset: Toolset, asked: ModelRequest, messages: tuple[Message, ...]
 ) -> ChatRequest:
-    options = {**agent.options, **asked.options}
-    if any(message.result is not None for message in asked.messages):
+    options = _options(agent, asked)
+    has_results = any(message.result is not None for message in asked.messages)
+    if has_results and options.get("tool_choice") != _NO_TOOLS:
         # A model that must call a tool each time never comes to an answer.
         options.pop("tool_choice", None)
     return ChatRequest(
@@ -97,12 +101,22 @@ def _chat_request(
     )
 
 
+def _options(agent: Agent, asked: ModelRequest) -> dict[str, Any]:
+    return {**agent.options, **asked.options}
+
+
 async def _verdict(
-    toolset: Toolset, asked: ModelRequest, reply: ModelReply, conversation: Conversation
+    agent: Agent,
+    toolset: Toolset,
+    asked: ModelRequest,
+    reply: ModelReply,
+    conversation: Conversation,
 ) -> Verdict | None:
     # Not on the loop: a class or a tool may have checks of its own that take their time.
     if reply.calls:
-        calls = await asyncio.to_thread(toolset.prepare, reply.calls)
+        # Servers may give calls all the same: what was disabled does not run.
+        disabled = not asked.tools or _options(agent, asked).get("tool_choice") == _NO_TOOLS
+        calls = await asyncio.to_thread(toolset.prepare, reply.calls, disabled=disabled)
         policy = asked.policy or CallPolicy()
         return Verdict(policy=policy, calls=calls, taken=conversation.taken)
     verdict = await asyncio.to_thread(judge, asked, reply.text)

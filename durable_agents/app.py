@@ -98,6 +98,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
             retry or default_retry_policy(os.environ),
             chat_client,
             reserved=(CALL_FUNCTION, ANSWER_FUNCTION, ENDED_FUNCTION, ENTITY_NAME),
+            payload_store=payload_store,
         )
         self._add_built_ins()
         if http_routes:

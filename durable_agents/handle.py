@@ -137,7 +137,7 @@ class DurableAgent:
         policy = call_policy(retry, agent.corrections) if retry else self._registered.policy
         duration = self._duration(timeout)
         messages = read_messages(message, self.name)
-        _require_options(fields, self.name)
+        require_options(fields, self.name)
         if session is None and not self._registered.toolset.by_name:
             plan = CallPlan(
                 agent=self.name,
@@ -276,11 +276,12 @@ def read_messages(given: object, agent: str) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _output(response_format: object) -> OutputFormat | None:
-    return None if response_format is None else OutputFormat.create(response_format)
+def require_options(options: Mapping[str, Any], agent: str) -> None:
+    """Refuse what is no option: a field that the library sets itself, or no JSON data.
 
-
-def _require_options(options: Mapping[str, Any], agent: str) -> None:
+    Raises:
+        InvalidInput: It is refused; the message names it.
+    """
     if reserved := RESERVED_OPTIONS & set(options):
         raise InvalidInput(f"agent '{agent}': '{min(reserved)}' is not an option.")
     try:
@@ -289,6 +290,10 @@ def _require_options(options: Mapping[str, Any], agent: str) -> None:
         raise InvalidInput(
             f"agent '{agent}': the options are not JSON data ({error.error_count()} wrong)."
         ) from None
+
+
+def _output(response_format: object) -> OutputFormat | None:
+    return None if response_format is None else OutputFormat.create(response_format)
 
 
 def _require_text(message: str, agent: str) -> None:

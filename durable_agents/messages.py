@@ -396,8 +396,8 @@ class RunRequest(BaseModel, frozen=True):
         options: Fields of the model request, over those of the agent.
         policy: How model calls are retried and answers corrected.
         limits: How far the run may go.
-        deadline: When it is over, in UTC, as ISO 8601 has it; empty for never.
-        timeout: How many seconds that was from the start, for messages.
+        deadline: When it is over, in UTC, as ISO 8601 has it; empty for `timeout` after its start.
+        timeout: How many seconds it may take; 0 for no limit.
         principal: Who called, if the platform says so.
         depth: How many agents have been asked as tools above this one.
         body_hash: Of the HTTP request that began the run, when it had an `Idempotency-Key`.

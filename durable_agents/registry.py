@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from durabletask.payload import PayloadStore
 from durabletask.task import RetryPolicy
 
 from durable_agents.activities import AgentActivity, agent_activity
@@ -63,11 +64,17 @@ class Registry:
         retry: The policy of agents that name none.
         chat_client: The model of agents that name none.
         reserved: Names of functions that are taken.
+        payload_store: Where results of tools go that are too large to be told.
     """
 
     def __init__(
-        self, retry: RetryPolicy, chat_client: ChatModel | None, reserved: tuple[str, ...] = ()
+        self,
+        retry: RetryPolicy,
+        chat_client: ChatModel | None,
+        reserved: tuple[str, ...] = (),
+        payload_store: PayloadStore | None = None,
     ) -> None:
+        self._payload_store = payload_store
         self._retry = retry
         self._chat_client = chat_client
         self._agents: dict[str, RegisteredAgent] = {}
@@ -150,7 +157,7 @@ class Registry:
         if known is not None and known[0].function is one.function:
             return
         self._take(one.activity, agent, f"a tool named '{one.activity}'")
-        self._tools[one.activity] = (one, tool_activity(one))
+        self._tools[one.activity] = (one, tool_activity(one, self._payload_store))
         tools.append(one)
 
     def _take(self, name: str, agent: str, what: str) -> None:

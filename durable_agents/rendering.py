@@ -1,13 +1,16 @@
 """A conversation as one agent's model is to see it. Pure.
 
-Servers want one system message at the beginning, then user and assistant in turn, and every call of
-a tool followed by its result. So what other agents said is told as a user's text with their name,
-and neighbouring texts of users are one message.
+Servers want one system message at the beginning, then user and assistant in turn, the user first
+and last, and every call of a tool followed by its result. So what other agents said is told as a
+user's text with their name, and neighbouring texts of one side are one message.
 """
 
 from collections.abc import Iterable
 
 from durable_agents.messages import Correction, Message, TextPart
+
+_BEGIN = "(The conversation begins.)"
+_GO_ON = "Go on."
 
 
 def rendered(agent: str, instructions: str, messages: Iterable[Message]) -> tuple[Message, ...]:
@@ -30,7 +33,7 @@ def rendered(agent: str, instructions: str, messages: Iterable[Message]) -> tupl
             _add(result, _told_result(foreign.pop(message.result.call_id), message))
         else:
             _add(result, message)
-    return tuple(result)
+    return _from_user_to_user(result)
 
 
 def corrected(
@@ -66,12 +69,22 @@ def _told_result(author: str, message: Message) -> Message:
 
 
 def _add(result: list[Message], message: Message) -> None:
-    if message.role == "user":
-        if not message.parts:
-            return
-        if result and result[-1].role == "user":
-            before = result.pop()
-            message = Message(role="user", parts=(*before.parts, *message.parts))
-    elif message.role == "assistant" and not message.parts and not message.calls:
+    if not message.parts and not message.calls and message.result is None:
         return
+    before = result[-1] if result else None
+    if before is not None and before.role == message.role != "tool" and not before.calls:
+        parts = (*before.parts, *message.parts)
+        message = Message(role=message.role, parts=parts, calls=message.calls)
+        result.pop()
     result.append(message)
+
+
+def _from_user_to_user(messages: list[Message]) -> tuple[Message, ...]:
+    """Let a conversation that the assistant begins or ends begin and end with the user."""
+    result = list(messages)
+    first = 1 if result and result[0].role == "system" else 0
+    if result[first:] and result[first].role == "assistant":
+        result.insert(first, Message.of("user", _BEGIN))
+    if result and result[-1].role == "assistant" and not result[-1].calls:
+        result.append(Message.of("user", _GO_ON))
+    return tuple(result)

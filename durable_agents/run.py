@@ -7,7 +7,7 @@ activities have recorded.
 
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
@@ -66,6 +66,7 @@ class AgentRun:
     def __init__(
         self, context: OrchestrationContext, registry: Registry, request: RunRequest
     ) -> None:
+        request = _with_deadline(request, context.current_utc_datetime)
         self._context = context
         self._registry = registry
         self._request = request
@@ -109,8 +110,7 @@ class AgentRun:
             match next_step(response):
                 case Final():
                     self._add_said(response)
-                    said = tuple(self._messages)
-                    if (yield from self._session.finish(said, self._usage, self._notes)):
+                    if (yield from self._finish()):
                         return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
@@ -119,6 +119,15 @@ class AgentRun:
                     self._add_said(response, handoff.calls)
                     self._messages += yield from self._call_tools(handoff.calls, handoff)
                     self._hand_off(handoff)
+
+    def _finish(self) -> Steps[bool]:
+        """End the turn of a session; it goes on when it was told something that nobody has read."""
+        last = self._turns >= self._request.limits.turns
+        return (
+            yield from self._session.finish(
+                tuple(self._messages), self._usage, self._notes, last=last
+            )
+        )
 
     def _ask_model(self) -> Steps[AgentResponse]:
         self._turns += 1
@@ -364,3 +373,12 @@ class AgentRun:
         if self._usage.total_tokens:
             status["tokens"] = self._usage.total_tokens
         self._context.set_custom_status(status)
+
+
+def _with_deadline(request: RunRequest, now: datetime) -> RunRequest:
+    """Return a request that has a time limit with the moment at which it is over."""
+    if request.deadline or not request.timeout:
+        return request
+    now = now if now.tzinfo else now.replace(tzinfo=UTC)
+    deadline = (now + timedelta(seconds=request.timeout)).isoformat()
+    return request.model_copy(update={"deadline": deadline})

@@ -75,12 +75,21 @@ class RunSession:
         return [taken[key] for key in new]
 
     def finish(
-        self, messages: tuple[Message, ...], usage: TokenUsage, notes: list[str]
+        self, messages: tuple[Message, ...], usage: TokenUsage, notes: list[str], *, last: bool
     ) -> Steps[bool]:
-        """End the turn with its answer; False if there are messages it has not taken in."""
+        """End the turn with its answer; False if there are messages it has not taken in.
+
+        Args:
+            messages: What was said in the turn.
+            usage: Its tokens.
+            notes: Those of the run; one is added if the session has not taken the answer.
+            last: Whether the run may not ask its model again.
+        """
         if self.turn is None:
             return True
-        closing = yield from close_turn(self._context, self.turn, messages=messages, usage=usage)
+        closing = yield from close_turn(
+            self._context, self.turn, messages=messages, usage=usage, last=last
+        )
         if closing.ended and closing.outcome != "completed":
             notes.append(NOT_KEPT)
         if closing.ended:

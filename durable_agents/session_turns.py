@@ -32,6 +32,8 @@ from durable_agents.sessions import (
     Place,
     session_entity_id,
 )
+from durable_agents.sessions.compaction import shortened
+from durable_agents.sessions.document import size_of_messages
 from durable_agents.sessions.operations import MESSAGES_LIMIT
 from durable_agents.sessions.words import Outcome, Word
 
@@ -114,6 +116,7 @@ def close_turn(
     usage: TokenUsage | None = None,
     outcome: Outcome = "completed",
     error: str = "",
+    last: bool = False,
 ) -> Steps[Closing]:
     """End a turn, and wake the run that has the session now and those whose messages it answered.
 
@@ -127,14 +130,17 @@ def close_turn(
         usage: The tokens of the turn.
         outcome: How it ended.
         error: What went wrong.
+        last: Whether the run cannot go on with messages that it has not taken in.
     """
     finish = Finish(
         turn=session.turn,
-        messages=messages,
+        # A session keeps no more of a turn, and a scheduler takes no more at once.
+        messages=shortened(messages, MESSAGES_LIMIT),
         usage=usage or TokenUsage(),
         outcome=outcome,
         error=error,
         taken=session.taken,
+        last=last,
         at=_now(context),
     )
     closing = Closing.model_validate((yield from _call(context, session, "finish", finish)))
@@ -187,7 +193,7 @@ class _Opening:
         self._until = until
         self._woken: Task[Any] | None = None
         self._look = _FIRST_LOOK
-        self._interrupted = ""
+        self._has_interrupted = False
         self._let_in = False
         self.session = SessionTurn(
             agent=request.agent, key=request.session, turn=context.instance_id
@@ -225,9 +231,9 @@ class _Opening:
             takeover=takeover,
             principal=principal.id if principal is not None else "",
         )
-        size = len(begin.model_dump_json())
-        if size > 2 * MESSAGES_LIMIT:  # too large to be sent at all
-            raise self._too_large(f"the messages have {size} bytes")
+        size = size_of_messages(begin.messages)
+        if size > MESSAGES_LIMIT:  # too large to be sent at all
+            raise self._too_large(f"the messages have {size} bytes, a turn takes {MESSAGES_LIMIT}")
         answer = yield from _call(self._context, self.session, "begin", begin, self._until)
         grant = Grant.model_validate(answer)
         # From then on the session has the messages: the history need not have them again.
@@ -243,7 +249,8 @@ class _Opening:
             case "steered" if grant.outcome == "completed" and grant.answer:
                 return OpenTurn(self.session, answered=True, answer=grant.answer)
             case "steered" if grant.outcome:
-                cause = f"the turn that took in the message has ended: {grant.outcome}"
+                how = "its answer is gone" if grant.outcome == "completed" else grant.outcome
+                cause = f"the turn that took in the message has ended: {how}"
                 kind = AgentCancelled if grant.outcome == "cancelled" else AgentCallFailed
                 raise kind(cause, agent=self._request.agent)
             case "not_found":
@@ -262,8 +269,9 @@ class _Opening:
                 agent=self._request.agent,
             )
         interrupts = grant.state == "queued" and self._request.on_busy == "interrupt"
-        if interrupts and grant.holder_turn != self._interrupted:
-            self._interrupted = grant.holder_turn
+        if interrupts and not self._has_interrupted:
+            # Once: who has the session after that has interrupted as well, and came before.
+            self._has_interrupted = True
             self._context.send_event(grant.holder, CANCEL_EVENT, data="interrupted")
         if self._woken is None or self._woken.is_complete:
             event = waiting_event(self.session.turn)

@@ -104,12 +104,22 @@ class Toolset:
         others = [one for one in self.by_name.values() if isinstance(one, AgentTool | Handoff)]
         return tuple(one.agent for one in others)
 
-    def prepare(self, calls: tuple[ToolCall, ...]) -> tuple[PreparedCall, ...]:
-        """Decide about the calls of one reply, in their order."""
-        return tuple(self._prepare(call) for call in calls)
+    def prepare(
+        self, calls: tuple[ToolCall, ...], *, disabled: bool = False
+    ) -> tuple[PreparedCall, ...]:
+        """Decide about the calls of one reply, in their order.
 
-    def _prepare(self, call: ToolCall) -> PreparedCall:
+        Args:
+            calls: The calls.
+            disabled: Whether tools are disabled: then none is made, and the model is told so.
+        """
+        return tuple(self._prepare(call, disabled) for call in calls)
+
+    def _prepare(self, call: ToolCall, disabled: bool) -> PreparedCall:
         kept = call.model_copy(update={"arguments": _sendable(call.arguments)})
+        if disabled:
+            problem = "not done: tools are disabled; answer without them"
+            return PreparedCall(call=kept, action="tell", problem=problem)
         one = self.by_name.get(call.name)
         match one:
             case None:

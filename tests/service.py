@@ -18,7 +18,15 @@ PATIENCE = 40.0
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without settings of the person who runs the tests."""
-    ours = ("OPENAI_", "AZURE_", "OFFLINE_MODEL_", "LOCAL_RUNTIME_", "TASKHUB_", "DURABLE_")
+    ours = (
+        "BATON_",
+        "OPENAI_",
+        "AZURE_",
+        "OFFLINE_MODEL_",
+        "LOCAL_RUNTIME_",
+        "TASKHUB_",
+        "DURABLE_",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **(extra or {})}
 

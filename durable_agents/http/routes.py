@@ -5,7 +5,7 @@ Each function binds the settings of a durable client, and answers errors it know
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, cast
 
 import azure.functions as func
@@ -23,6 +23,7 @@ from durable_agents.registry import RegisteredAgent, Registry
 logger = logging.getLogger(__name__)
 
 _PROBE = "baton-health-probe"
+_EVENTS_SECONDS = 25.0
 
 type Handler = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]
 
@@ -96,6 +97,16 @@ class AgentRoutes:
             return await runs.cancel(correlation_id, principal)
         return await runs.fetch(correlation_id, principal, _wait_seconds(request))
 
+    async def _events(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
+        runs = self._runs(request, client)
+        headers = {name.lower(): value for name, value in _headers(request).items()}
+        after = headers.get("last-event-id") or request.params.get("last_event_id") or "0"
+        if not after.isascii() or not after.isdigit():
+            raise Problem(400, "InvalidInput", "'Last-Event-ID' must be the id of an event.")
+        seconds = _wait_seconds(request, _EVENTS_SECONDS)
+        name = request.route_params.get("id", "")
+        return await runs.events(name, principal_of(request), int(after), seconds)
+
     async def _session(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         sessions = self._sessions(request, client)
         if request.method == "DELETE":
@@ -165,8 +176,12 @@ def _answering(name: str, handler: Handler) -> Callable[..., Awaitable[func.Http
     return answer
 
 
-def _wait_seconds(request: func.HttpRequest) -> float:
+def _headers(request: func.HttpRequest) -> Mapping[str, str]:
+    return cast("Mapping[str, str]", request.headers)
+
+
+def _wait_seconds(request: func.HttpRequest, default: float = 0) -> float:
     try:
-        return min(max(float(request.params.get("wait_seconds", "0")), 0), 220)
+        return min(max(float(request.params.get("wait_seconds", default)), 0), 220)
     except ValueError:
         raise Problem(400, "InvalidInput", "'wait_seconds' must be a number of seconds.") from None

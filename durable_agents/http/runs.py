@@ -1,9 +1,10 @@
 """Runs over HTTP: begun once for each key, waited for without polling, fetched, and cancelled."""
 
+import asyncio
 import hashlib
 import json
+import time
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import azure.functions as func
@@ -12,15 +13,17 @@ from grpc import RpcError, StatusCode
 
 from durable_agents.errors import AgentCancelled, InvalidInput
 from durable_agents.failure_text import from_details
-from durable_agents.handle import read_messages
+from durable_agents.handle import read_messages, require_options
 from durable_agents.http.problems import Problem, failed_run
 from durable_agents.http.requests import RunCall
+from durable_agents.http.run_events import RunEvent, RunHistory
 from durable_agents.messages import AgentResponse, Principal, RunRequest
 from durable_agents.registry import RegisteredAgent
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import OutputFormat
 
 _CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 _ENDED = {
     OrchestrationStatus.COMPLETED,
     OrchestrationStatus.FAILED,
@@ -93,18 +96,47 @@ class AgentRuns:
             state = ended
         return _json({"correlation_id": correlation_id, "status": _ended_as(state)})
 
+    async def events(
+        self, correlation_id: str, principal: Principal | None, after: int, wait_seconds: float
+    ) -> func.HttpResponse:
+        """Return the events of a run after one that the caller knows, as server-sent events.
+
+        They come as soon as there are some. A caller that has read them asks again, as browsers
+        do by themselves; 204 says that there will be no more.
+
+        Raises:
+            Problem: There is no such run.
+        """
+        end = time.monotonic() + wait_seconds
+        while True:
+            state = await self._state(correlation_id, principal)
+            recorded = await self._client.get_orchestration_history(correlation_id)
+            events = [one for one in RunHistory().events(recorded) if one.id > after]
+            if events or time.monotonic() >= end:
+                return _event_stream(events)
+            if state.runtime_status in _ENDED:
+                return func.HttpResponse(status_code=204)
+            await self._change(correlation_id, state, end)
+
+    async def _change(self, correlation_id: str, seen: OrchestrationState, end: float) -> None:
+        """Return when something has happened in a run, or at the end of the time."""
+        while time.monotonic() < end:
+            await asyncio.sleep(_LOOK_SECONDS)
+            state = await self._client.get_orchestration_state(correlation_id, fetch_payloads=False)
+            if state is None or state.last_updated_at != seen.last_updated_at:
+                return
+            if state.runtime_status != seen.runtime_status:
+                return
+
     def _request(self, call: RunCall) -> RunRequest:
         agent = self._agent.agent
         try:
             messages = read_messages(call.message, agent.name)
+            require_options(call.options, agent.name)
             wanted = call.response_format or agent.response_format
             output = OutputFormat.create(wanted).schema if wanted is not None else None
         except InvalidInput as error:
             raise Problem(400, "InvalidInput", str(error)) from None
-        deadline = ""
-        if call.timeout is not None:
-            now = datetime.now(UTC)  # noqa: TID251 - outside any orchestration
-            deadline = (now + timedelta(seconds=call.timeout)).isoformat()
         return RunRequest(
             agent=agent.name,
             messages=messages,
@@ -114,7 +146,6 @@ class AgentRuns:
             options=call.options,
             policy=self._agent.policy,
             limits=agent.limits,
-            deadline=deadline,
             timeout=call.timeout or 0,
             principal=call.principal,
             body_hash=call.body_hash if call.key else "",
@@ -195,6 +226,14 @@ class AgentRuns:
             body["progress"] = progress
         location = f"{self._location}/{correlation_id}"
         return _json(body, 202, {"Location": location, "Retry-After": "1"})
+
+
+def _event_stream(events: list[RunEvent]) -> func.HttpResponse:
+    # The comment at the beginning makes an answer without events one that readers take.
+    body = ": baton\nretry: 200\n\n" + "".join(event.as_text() for event in events)
+    return func.HttpResponse(
+        body, headers={"Cache-Control": "no-store"}, mimetype="text/event-stream"
+    )
 
 
 def _completed(state: OrchestrationState) -> dict[str, Any]:

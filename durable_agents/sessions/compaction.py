@@ -5,9 +5,10 @@ Turns go whole, the oldest first, so that no call of a tool is left without its 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from durable_agents.messages import Message, Part, TextPart, ToolCall
-from durable_agents.sessions.document import size_of, size_of_turn, stored_size
+from durable_agents.sessions.document import size_of, size_of_messages, size_of_turn, stored_size
 from durable_agents.sessions.state import COMPLETED, SessionState, Turn
 from durable_agents.sessions.words import SessionPolicy
 
@@ -19,6 +20,8 @@ LARGE = 600_000
 FEW = 8
 # How long texts of a turn may be, in characters, while it does not fit: tried in this order.
 LENGTHS = (65_536, 16_384, 4_096, 1_024, 256)
+
+type Change = Callable[[tuple[Message, ...]], tuple[Message, ...]]
 
 
 def needs_compaction(state: SessionState, policy: SessionPolicy) -> bool:
@@ -106,21 +109,20 @@ def size_of_need(state: SessionState) -> int:
 
 def shorter(state: SessionState, newest: str) -> Iterator[tuple[Turn, ...]]:
     """Yield the turns with the newest one shorter and shorter."""
-    for tools_only in (True, False):
-        for length in LENGTHS:
-            yield replaced(
-                state,
-                newest,
-                lambda turn, length=length, tools_only=tools_only: replace(
-                    turn, reply=tuple(cut(m, length, tools_only) for m in turn.reply)
-                ),
-            )
-    yield replaced(state, newest, bare)
+    for change in CHANGES:
+        yield tuple(
+            replace(turn, reply=change(turn.reply)) if turn.id == newest else turn
+            for turn in state.turns
+        )
 
 
-def replaced(state: SessionState, turn_id: str, change: Callable[[Turn], Turn]) -> tuple[Turn, ...]:
-    """Return the turns with one of them changed."""
-    return tuple(change(turn) if turn.id == turn_id else turn for turn in state.turns)
+def shortened(messages: tuple[Message, ...], size: int) -> tuple[Message, ...]:
+    """Return what was said in a turn so that it has at most so many bytes when it is stored."""
+    for change in CHANGES:
+        if size_of_messages(messages) <= size:
+            break
+        messages = change(messages)
+    return messages
 
 
 def cut(message: Message, length: int, tools_only: bool) -> Message:
@@ -168,7 +170,20 @@ def cut_to_size(text: str, size: int) -> str:
     return text
 
 
-def bare(turn: Turn) -> Turn:
-    """Return a turn that is its request and its last answer."""
-    said = [message for message in turn.reply if message.role == "assistant" and not message.calls]
-    return replace(turn, reply=tuple(cut(m, LENGTHS[-1], tools_only=False) for m in said[-1:]))
+def bare(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the last answer alone, and of that the beginning."""
+    said = [message for message in messages if message.role == "assistant" and not message.calls]
+    return tuple(cut(message, LENGTHS[-1], tools_only=False) for message in said[-1:])
+
+
+def all_cut(length: int, tools_only: bool, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return messages with their results, or with all their texts, at most so long."""
+    return tuple(cut(message, length, tools_only) for message in messages)
+
+
+# What makes a turn shorter, in this order, as long as it does not fit.
+CHANGES: tuple[Change, ...] = (
+    *(partial(all_cut, length, True) for length in LENGTHS),
+    *(partial(all_cut, length, False) for length in LENGTHS),
+    bare,
+)

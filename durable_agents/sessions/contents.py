@@ -160,9 +160,10 @@ def result_of(content: Json, names: dict[str, str]) -> ToolResult:
     extension = as_object(content.get(EXTENSION))
     call_id = as_text(content.get("callId"))
     value = content.get("result")
+    name = extension.get("name")
     return ToolResult(
         call_id=call_id,
-        name=as_text(extension.get("name")) or names.get(call_id, ""),
+        name=name if isinstance(name, str) else names.get(call_id, ""),
         text=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
         is_error=bool(extension.get("isError")),
         handoff=bool(extension.get("handoff")),

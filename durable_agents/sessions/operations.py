@@ -149,7 +149,7 @@ def finish(
         over = state.has_ended(request.turn)
         return state, over.closing() if over else Closing()
     pending = state.steering(request.taken)
-    if pending and request.outcome == COMPLETED:
+    if pending and request.outcome == COMPLETED and not request.last:
         return state, Closing(ended=False, pending=pending)
     over = replace(
         turn,

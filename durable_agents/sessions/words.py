@@ -144,6 +144,7 @@ class Finish(Word):
         outcome: How it ended.
         error: What went wrong, for people.
         taken: Ids of the messages put in while it ran that it has taken in.
+        last: Whether the run cannot go on: what it has not taken in gets a turn of its own.
         at: When, in UTC, as ISO 8601 has it.
     """
 
@@ -153,6 +154,7 @@ class Finish(Word):
     outcome: Outcome = "completed"
     error: str = ""
     taken: tuple[str, ...] = ()
+    last: bool = False
     at: Moment
 
 

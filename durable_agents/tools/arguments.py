@@ -96,7 +96,11 @@ class ArgumentReader:
             name: value for name, value in given.items() if value is not None or name not in dropped
         }
         try:
-            return self._parameters.check_text(written(given))
+            checked = self._parameters.check_text(written(given))
+            self._require_numbers(given, checked)
+            return checked
+        except _Refused:
+            raise
         except ValidationError as error:
             mended = _mended(given, error)
             if mended == given:
@@ -104,6 +108,13 @@ class ArgumentReader:
         except Exception as error:  # of a validator of the tool's author
             raise _Refused(f"the arguments cannot be checked ({type(error).__name__})") from None
         return self._checked(mended)
+
+    def _require_numbers(self, given: dict[str, Any], checked: BaseModel) -> None:
+        # pydantic takes true for 1; a model that says so has mixed up its parameters.
+        for name, value in self._parameters.values(checked).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and isinstance(given.get(name), bool):
+                raise _Refused(f"{name}: should be a number, not true or false")
 
     def _effective(self, checked: BaseModel) -> str:
         for check in self._checks:

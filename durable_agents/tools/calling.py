@@ -5,6 +5,9 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durabletask.payload import PayloadStore
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from durable_agents.tools.definition import Tool
 
 logger = logging.getLogger(__name__)
+
+MOST_THREADS = 64
+
+# Of their own: functions that hang keep no thread from anything else that needs one.
+_threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="tool")
 
 type ToolActivity = Callable[[Any], Coroutine[Any, Any, ToolResult]]
 
@@ -97,7 +105,8 @@ class Invocation:
             values[self._parameters.context] = self._context()
         if _is_async(function):
             return await function(**values)
-        returned = await asyncio.to_thread(function, **values)
+        call = partial(copy_context().run, function, **values)
+        returned = await asyncio.get_running_loop().run_in_executor(_threads, call)
         # A function that is not marked as async may return a coroutine all the same.
         return await returned if inspect.isawaitable(returned) else returned
 

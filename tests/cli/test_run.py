@@ -122,6 +122,15 @@ def test_the_offline_model_is_not_used_when_a_model_is_configured() -> None:
     assert "canned" not in ended.stderr
 
 
+def test_client_of_azure_that_an_app_makes_is_served_by_the_offline_model() -> None:
+    azure = ROOT / "tests" / "cli" / "apps" / "azure"
+    question = '"What is the capital of France, and what is it known for?"'
+    ended = run("run", "question", "--input", question, "--app", azure)
+    assert ended.returncode == 0, ended.stderr
+    assert "Paris" in json.loads(ended.stdout)
+    assert "canned" in ended.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_interrupted_leaves_nothing_running(number) -> None:
     with started("run", "waits", "--app", SMALL_APP) as service:

@@ -92,7 +92,11 @@ def test_a_task_hub_that_cannot_be_one(tmp_path, name) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("OFFLINE_MODEL_FAULTS", "teapot:1"), ("OFFLINE_MODEL_LATENCY_MS", "soon")],
+    [
+        ("OFFLINE_MODEL_FAULTS", "teapot:1"),
+        ("OFFLINE_MODEL_LATENCY_MS", "soon"),
+        ("OFFLINE_MODEL_DRIP_MS", "-1"),
+    ],
 )
 def test_a_setting_of_the_offline_model_that_makes_no_sense(tmp_path, name, value) -> None:
     said = start(tmp_path / "data", env={name: value})

@@ -122,6 +122,9 @@ class ScriptedModel:
         self.requests: list[Request] = []
         # What was wrong with them.
         self.faults: list[str] = []
+        # Set when a request has come, and when the client of a silent reply has gone.
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
         self.script: list[Reply] = [says("An answer.")]
         # In place of the script: the reply by the request, for tests that repeat requests.
         self.respond: Callable[[Request], Reply] | None = None
@@ -161,11 +164,13 @@ class ScriptedModel:
         body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
         method, path, _ = first.split(" ")
         self.requests.append(Request(method, path, headers, body))
+        self.asked.set()
         if "messages" in body:
             self.faults += wire_problems(body)
         reply = self._reply(self.requests[-1])
         if reply.silent:
             await reader.read()  # until the client has had enough
+            self.left.set()
             return False
         writer.write(_encoded(reply))
         await writer.drain()

@@ -221,13 +221,12 @@ def test_request_of_before_there_were_verdicts_gets_none() -> None:
 
 @pytest.mark.timeout(60)
 async def test_schema_that_no_answer_fits_ends_the_call(run: Run, model: ScriptedModel) -> None:
-    model.will(says("1"))
-    outcome = await run(city({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}))
+    model.will(says('{"people": 1}'))
+    itself = {"$ref": "#/properties/people"}
+    never = {"type": "object", "properties": {"people": {"anyOf": [itself, itself]}}}
+    outcome = await run(city(never))
     assert outcome.failure.errorType == "durable_agents.errors.InvalidAgentOutput"
     assert len(model.requests) == 3
-    # Some servers take it.
-    assert {fault[:2] for fault in model.faults} == {"V8"}
-    model.faults.clear()
 
 
 async def test_pattern_with_look_around_is_refused_before_any_request(

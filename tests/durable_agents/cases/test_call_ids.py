@@ -6,7 +6,7 @@ import pytest
 
 from durable_agents import Agent, ToolContext, tool
 from tests.durable_agents.cases.conftest import Hosting
-from tests.durable_agents.cases.whole_run import Effects, in_turn
+from tests.durable_agents.cases.whole_run import Effects, in_turn, run_input
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel, calls, says
 
 
@@ -139,8 +139,3 @@ async def test_ids_and_keys_are_the_same_after_kills(
         assert sorted(effects.distinct) == ["A", "A", "B", "C", "D"]
         assert len(set(effects.keys)) == 5
         assert model.requests[-1].body == last
-
-
-def run_input() -> dict[str, object]:
-    said = {"role": "user", "parts": [{"text": "Go."}]}
-    return {"agent": "Ada", "messages": [said], "policy": {"attempts": 3}}

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
+from pydantic import BaseModel
 
 from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient, ToolContext
+from durable_agents.messages import CallPolicy, Message, RunRequest
+from durable_agents.structured_output import OutputFormat
 from durable_agents.testing import DurableTest
 from durable_agents.testing.functions import AppFunctions
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel
@@ -159,3 +162,17 @@ def only_run(host: DurableTest) -> Any:
 def requests_of(model: ScriptedModel) -> list[dict[str, Any]]:
     """Return the bodies of the requests a model got."""
     return [request.body for request in model.requests]
+
+
+def run_input(
+    response_format: type[BaseModel] | None = None, agent: str = "Ada", **more: Any
+) -> dict[str, Any]:
+    """Return the input of `run-<agent>`, for tests that start a run without HTTP."""
+    request = RunRequest(
+        agent=agent,
+        messages=(Message.of("user", "Go."),),
+        output=OutputFormat.create(response_format).schema if response_format else None,
+        policy=CallPolicy(attempts=3, corrections=2),
+        **more,
+    )
+    return request.model_dump(mode="json", exclude_defaults=True)

@@ -11,15 +11,19 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 from durable_agents import (
+    Agent,
     AzureOpenAIChatClient,
+    AzureOpenAIChatCompletionClient,
     ConfigurationError,
     ModelRejected,
     ModelUnavailable,
     OpenAIChatClient,
+    OpenAIChatCompletionClient,
     chat_client_from_environment,
 )
+from durable_agents.models import AzureOpenAIResponsesClient, OpenAIResponsesClient
 from tests.durable_agents.conftest import ask
-from tests.durable_agents.scripted_model import ScriptedModel
+from tests.durable_agents.scripted_model import Reply, ScriptedModel, responds
 
 NOW = int(datetime.now(UTC).timestamp())  # noqa: TID251
 
@@ -174,3 +178,64 @@ def test_openai_itself_is_the_server_when_only_a_key_is_given() -> None:
     client = chat_client_from_environment({"OPENAI_API_KEY": "k", "OPENAI_MODEL": "gpt"})
     assert type(client) is OpenAIChatClient
     assert client.model == "gpt"
+
+
+def test_older_names_are_the_same_classes() -> None:
+    assert OpenAIChatClient is OpenAIChatCompletionClient
+    assert AzureOpenAIChatClient is AzureOpenAIChatCompletionClient
+
+
+@pytest.mark.parametrize("kind", [OpenAIChatCompletionClient, OpenAIResponsesClient])
+@pytest.mark.parametrize("method", ["create_agent", "as_agent"])
+def test_client_makes_agents_that_stand_on_it(kind: Any, method: str) -> None:
+    client = kind("small", base_url="http://localhost:1/v1")
+    agent = getattr(client, method)(
+        name="Ada", instructions="Be brief.", options={"temperature": 0}, corrections=1
+    )
+    assert agent == Agent(
+        name="Ada",
+        instructions="Be brief.",
+        chat_client=client,
+        options={"temperature": 0},
+        corrections=1,
+    )
+
+
+async def test_cancelled_call_closes_its_connection(model: ScriptedModel) -> None:
+    model.will(Reply(silent=True))
+    client = OpenAIChatClient("small", base_url=f"{model.url}/v1")
+    call = asyncio.create_task(ask(client))
+    async with asyncio.timeout(5):
+        await model.asked.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    async with asyncio.timeout(5):
+        await model.left.wait()
+    await client.close()
+
+
+@pytest.mark.parametrize("kind", [AzureOpenAIChatClient, AzureOpenAIResponsesClient])
+async def test_azure_client_is_served_by_the_offline_model_without_a_sign_in(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    monkeypatch.setenv("BATON_OFFLINE_MODEL_URL", f"{model.url}/v1")
+    credential = Credential(error=ClientAuthenticationError("nobody is signed in"))
+    client = kind(
+        endpoint="https://<name>.openai.azure.com", deployment_name="gpt", credential=credential
+    )
+    if kind is AzureOpenAIResponsesClient:
+        model.will(responds("Hi"))
+    assert (await ask(client)).text
+    await client.close()
+    assert model.requests[0].path.startswith("/v1/")
+    assert model.requests[0].headers["authorization"] == "Bearer offline"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/v1", "https://a.example/v1", "http://localhost.a.example/v1", "here"]
+)
+def test_offline_model_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("BATON_OFFLINE_MODEL_URL", url)
+    with pytest.raises(ConfigurationError):
+        AzureOpenAIChatClient(endpoint="https://a.example", deployment_name="gpt", api_key="k")

@@ -1,5 +1,6 @@
 """Runs of agents with sessions, from the request to the stored conversation, in virtual time."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -132,6 +133,55 @@ async def test_a_killed_host_repeats_nothing_and_the_session_is_whole(
         assert set(EFFECTS) == {"it"}
 
 
+@pytest.mark.parametrize("step", range(1, 30))
+async def test_a_killed_host_loses_nobody_who_waits(
+    model: ScriptedModel, chat_client: OpenAIChatClient, step: int
+) -> None:
+    ada = Agent(name="Ada", instructions="You are Ada.")
+    app = AgentFunctionApp([ada], chat_client=chat_client)
+    async with Host(app, kill_after=step) as host:
+        host.model = model
+        host.takes("Ada", 3)
+        kinds = {"one": "reject", "two": "queue", "three": "steer", "four": "queue"}
+        runs = [await host.say(t, t, wait=False, on_busy=kind) for t, kind in kinds.items()]
+        ended = [await host.result(run) for run in runs]
+        assert [run.output["text"] for run in ended] == ["An answer."] * 4
+        turns = host.session["turns"]
+        said = [m["text"] for turn in turns for m in turn["messages"] if m["role"] == "user"]
+        assert said == ["one", "three", "two", "four"]
+        assert [turn["status"] for turn in turns] == ["completed"] * 3
+
+
+async def test_a_run_at_its_limit_answers_and_what_it_did_not_read_gets_a_turn(host: Host) -> None:
+    host.model.will(says("red"), says("blue"))
+    host.takes("Ada", 5)
+    first = await host.say("paint it", "1", wait=False, limits=RunLimits(turns=1))
+    second = await host.say("in blue", "2", wait=False, on_busy="steer")
+    assert (await host.result(first)).output["text"] == "red"
+    assert (await host.result(second)).output["text"] == "blue"
+    assert host.texts() == ["paint it", "red", "in blue"]
+
+
+async def test_what_a_run_hands_to_its_session_is_not_too_large_to_be_sent(
+    model: ScriptedModel, chat_client: OpenAIChatClient
+) -> None:
+    """Case 07."""
+
+    def much() -> str:
+        """Return much."""
+        return "ä" * 1_200_000
+
+    ada = Agent(name="Ada", tools=[much])
+    async with Host(AgentFunctionApp([ada], chat_client=chat_client)) as host:
+        host.model = model
+        model.will(calls(*((f"c{n}", "much", "{}") for n in range(10))), says("done"))
+        ended = await host.say("go", "1")
+        assert ended.output["text"] == "done"
+        assert len(json.dumps(host.entity("dafx-Ada", "s"))) < 900_000
+        sent = [event.entityOperationCalled.input.value for event in ended.history]
+        assert max(map(len, sent)) < 600_000
+
+
 async def test_a_busy_session_rejects(host: Host) -> None:
     host.hold("Ada")
     first = await host.say("hi", "1", wait=False)
@@ -166,6 +216,29 @@ async def test_an_interrupt_ends_the_turn_and_goes_first(host: Host) -> None:
     await host.result(waiting)
     assert host.texts() == ["stop that", "An answer.", "two"]
     assert [turn["id"] for turn in host.session["turns"]] == ["1", "3", "2"]
+
+
+async def test_an_interrupt_ends_the_turn_it_finds_also_when_that_has_interrupted(
+    host: Host,
+) -> None:
+    host.takes("Ada", 100)
+    first = await host.say("one", "1", wait=False)
+    second = await host.say("two", "2", wait=False, on_busy="interrupt")
+    third = await host.say("three", "3", wait=False, on_busy="interrupt")
+    runs = [await host.result(run) for run in (first, second, third)]
+    assert [run.status for run in runs] == ["Failed", "Failed", "Completed"]
+
+
+async def test_an_interrupt_ends_none_of_those_before_it_in_line(host: Host) -> None:
+    host.takes("Ada", 100)
+    first = await host.say("one", "1", wait=False)
+    await host.suspend(first)
+    second = await host.say("two", "2", wait=False, on_busy="interrupt")
+    third = await host.say("three", "3", wait=False, on_busy="interrupt")
+    await host.resume(first)
+    runs = [await host.result(run) for run in (first, second, third)]
+    assert [run.status for run in runs] == ["Failed", "Completed", "Completed"]
+    assert host.texts() == ["two", "An answer.", "three"]
 
 
 async def test_a_steering_message_is_in_the_next_request_and_all_later_ones_once(
@@ -351,7 +424,7 @@ async def test_an_overflow_is_compacted_once_and_only_a_good_turn_makes_it_last(
     assert host.texts()[-1] == "seven" * 20
     assert sum(map(len, host.texts())) < 20_000
     assert host.model.requests[-1].body["messages"][0]["content"] == "You are Ada."
-    assert "left out" in seventh.output["notes"][0]
+    assert "were left out" in seventh.output["notes"][0]
     before = host.session["turns"]
     host.model.will(refuses(**OVERFLOW))
     eighth = await host.say("8" * 30_000, "8")

@@ -108,6 +108,7 @@ async def test_01_what_is_no_object_is_told(arguments: str) -> None:
         ('{"a": null}', ["a: ", "integer"]),
         ('{"a": 1.5}', ["a: ", "integer"]),
         ('{"a": [1]}', ["a: ", "integer"]),
+        ('{"a": true}', ["a: ", "number"]),
         ('{"b": 1}', ["a: is missing", "integer"]),
         ("", ["a: is missing", "integer"]),
         ('{"a": 1, "zz": 2}', ["zz: there is no such parameter", "a (an integer)", "b (an"]),

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import OrderedDict, deque, namedtuple
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -161,7 +162,11 @@ PLAIN: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), PLAIN, ids=lambda one: f"{one!r:.40}")
+@pytest.mark.parametrize(
+    ("value", "text"),
+    PLAIN,
+    ids=[f"{type(value).__name__}-{number}" for number, (value, _) in enumerate(PLAIN)],
+)
 async def test_07_a_result_is_told_in_its_plain_form(value: object, text: str) -> None:
     if isinstance(value, Decimal) and value.is_nan():
         text = "NaN"
@@ -402,6 +407,36 @@ async def test_async_functions_run_on_the_loop_and_others_in_a_thread() -> None:
     tools = [on_loop, in_thread, hidden, tool(name="called")(Called())]
     results = [(await one.run(ToolRequest(call_id="c"))).text for one in tools]
     assert results == ["true", "false", "true", "true"]
+
+
+async def test_functions_that_hang_keep_no_other_tool_from_its_result() -> None:
+    opened = threading.Event()
+
+    @tool
+    def wait() -> bool:
+        return opened.wait(30)
+
+    @tool
+    async def quick() -> list[int]:
+        return [1]
+
+    hanging = [asyncio.create_task(wait.run(ToolRequest(call_id="c"))) for _ in range(50)]
+    try:
+        assert (await asyncio.wait_for(quick.run(ToolRequest(call_id="c")), 20)).text == "[1]"
+    finally:
+        opened.set()
+    assert {(await one).text for one in hanging} == {"true"}
+
+
+async def test_a_function_in_a_thread_has_the_context_variables_of_the_call() -> None:
+    trace = ContextVar("trace", default="none")
+
+    @tool
+    def f() -> str:
+        return trace.get()
+
+    trace.set("t-1")
+    assert (await f.run(ToolRequest(call_id="c"))).text == "t-1"
 
 
 async def test_the_call_reaches_the_function_as_its_context() -> None:
