@@ -91,10 +91,11 @@ async def test_app_that_is_made_by_a_function_is_made_anew_by_a_kill() -> None:
     assert_completed(run, ["on"])
 
 
-async def test_kill_during_a_request_breaks_its_connection() -> None:
+@pytest.mark.parametrize("flow", ["native", "approval"])
+async def test_kill_during_a_request_breaks_its_connection(flow: str) -> None:
     async with DurableTest(create_shop, kill_after=1) as host:
         with pytest.raises(ConnectionResetError, match="killed during POST"):
-            await host.request("POST", "/api/flows/native", json=1)
-        await host.settle()
+            await host.request("POST", f"/api/flows/{flow}", json=1)
         (run,) = host.runs
+        await host.raise_event(run, "answer", [2, 1.0])
         assert_completed(run, [2, 1.0])
