@@ -22,7 +22,7 @@ from durable_agents.testing.task_hub import ActivityWork, TaskHub, WorkKey
 # How long turns wait for activities that run: results that come together are told together, so
 # that a test's history does not depend on which was faster. One that polls for a turn's result
 # would wait for ever.
-_TOGETHER_SECONDS = 0.25
+_TOGETHER_SECONDS = 1.0
 
 
 @dataclass

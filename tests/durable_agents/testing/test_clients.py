@@ -110,3 +110,48 @@ async def test_reply_that_comes_while_time_stands_is_not_given_up(host: DurableT
     assert host.now == START + timedelta(seconds=59)
     host.takes("double", 61)
     assert (await host.request("POST", "/api/flows/native", json=1)).status == 202
+
+
+def waiting_app() -> df.DFApp:
+    app = create_app()
+
+    @app.activity_trigger(input_name="name")
+    @app.durable_client_input(client_name="client")
+    async def waits_for(name: str, client: df.DurableFunctionsClient) -> str:
+        started = await client.schedule_new_orchestration(name)
+        state = await client.wait_for_orchestration_completion(started, timeout=10**7)
+        assert state is not None
+        return str(state.runtime_status.name)
+
+    @app.activity_trigger(input_name="name")
+    @app.durable_client_input(client_name="client")
+    async def polls(name: str, client: df.DurableFunctionsClient) -> str:
+        started = await client.schedule_new_orchestration("native", input=4)
+        while True:
+            state = await client.get_orchestration_state(started)
+            if state is not None and state.get_output() is not None:
+                return name
+            await asyncio.sleep(0.01)
+
+    @app.orchestration_trigger(context_name="context")
+    def above_an_activity(context: Any, given: list[str]) -> Any:
+        return (yield context.call_activity(given[0], input=given[1]))
+
+    return app
+
+
+async def test_activity_that_waits_for_an_orchestration_lets_time_pass() -> None:
+    async with DurableTest(waiting_app) as host:
+        run = await host.start("above_an_activity", ["waits_for", "lasts"])
+        await host.advance(days=9)
+        assert run.status == "Running"
+        await host.advance(days=21)
+        assert_completed(run, "COMPLETED")
+
+
+async def test_activity_that_asks_again_and_again_does_not_stop_what_it_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("durable_agents.testing.work._TOGETHER_SECONDS", 0.05)
+    async with DurableTest(waiting_app) as host:
+        assert_completed(await host.run("above_an_activity", ["polls", "done"]), "done")
