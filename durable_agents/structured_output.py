@@ -74,7 +74,7 @@ class OutputFormat:
         try:
             json_schema.require_usable(given)
             return cls(_output_schema(name, given), None)
-        except (UnusableSchema, ValidationError) as error:
+        except (UnusableSchema, ValueError) as error:  # pydantic's are ValueErrors
             raise InvalidInput(f"response_format cannot be used: {error}") from error
 
     def value(self, text: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 import azure.functions as func
 
+from durable_agents import json_text
 from durable_agents.http.problems import Problem
 from durable_agents.messages import Principal
 
@@ -80,10 +81,6 @@ def read_run_call(request: func.HttpRequest) -> RunCall:
     message = fields.get("message")
     if not isinstance(message, str) or not message.strip():
         raise _invalid("'message' must be a text that is not empty.")
-    try:
-        message.encode()
-    except UnicodeEncodeError:
-        raise _invalid("'message' is not Unicode: it has half of a surrogate pair.") from None
     on_busy = fields.get("on_busy")
     if on_busy is not None and on_busy not in _ON_BUSY:
         raise _invalid(f"'on_busy' must be one of {', '.join(_ON_BUSY)}.")
@@ -136,11 +133,15 @@ def _fields(body: bytes, content_type: str) -> dict[str, Any]:
     if kind == "text/plain":
         return {"message": text}
     try:
-        given: object = json.loads(text)
+        given: object = json_text.parse(text)
     except (ValueError, RecursionError) as error:
         if not kind and text.strip() and text.lstrip()[0] not in "{[":
             return {"message": text}
         raise _invalid(f"the body is not JSON: {error}.") from None
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _invalid("the body is not Unicode: it has half of a surrogate pair.") from None
     if not isinstance(given, dict):
         raise _invalid("the body must be a JSON object with a 'message'.")
     return cast("dict[str, Any]", given)
