@@ -12,7 +12,7 @@ from typing import Any
 
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
 
-from durable_agents.call import AgentCall, CallPlan, OwnTask, as_result
+from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
 from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
@@ -181,9 +181,24 @@ class AgentRun:
         except AgentCallFailed as error:
             if call.is_complete:
                 self._usage += error.usage or TokenUsage()
+            else:
+                yield from self._stop(call)
             raise
         self._usage += response.usage
         return response
+
+    def _stop(self, call: AgentCall) -> Steps[None]:
+        """Have the model's server stop what it makes for a run that is over."""
+        stopping = call.stop()
+        if stopping is None:
+            # Its connection is closed, and with it goes the count.
+            self._usage += TokenUsage(uncounted_calls=int(call.is_asking))
+            return
+        timer: Task[Any] = self._context.create_timer(STOP_TIME)
+        yield when_any([stopping, timer])
+        if stopping.is_complete and not stopping.is_failed:
+            stopped: AgentResponse = stopping.get_result()
+            self._usage += stopped.usage
 
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None
