@@ -166,6 +166,15 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         if isinstance(function_container, AgentBlueprint):
             function_container.use(self._registry)
 
+    def get_functions(self) -> Any:
+        """Return the app's functions; the worker calls this when it indexes them.
+
+        Raises:
+            InvalidAgent: An agent may hand over to one that is not registered.
+        """
+        self._registry.require_complete()
+        return super().get_functions()
+
     # The base class has this second name for the same function.
     register_blueprint = register_functions
 
