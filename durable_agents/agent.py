@@ -100,7 +100,7 @@ class Agent:
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_agent_name(self.name):
             raise InvalidAgent(
                 f"agent {self.name!r}: a name starts with a letter and has letters, digits, "
                 "'_' and '-' after it, 63 characters at most."
@@ -118,3 +118,8 @@ class Agent:
             description: What it is for; the agent's description, if none is given.
         """
         return AgentTool(self, name or self.name, description or self.description)
+
+
+def is_agent_name(name: str) -> bool:
+    """Return whether an agent can have this name."""
+    return _NAME.fullmatch(name) is not None
