@@ -34,6 +34,7 @@ from durable_agents.messages import (
 )
 from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
+from durable_agents.run_rules import RULES_FUNCTION, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -47,7 +48,11 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
     """Return the orchestrator of an agent's runs."""
 
     def run_agent(context: OrchestrationContext, given: Any) -> Steps[dict[str, Any]]:
-        run = AgentRun(context, registry, RunRequest.model_validate(given))
+        request = RunRequest.model_validate(given)
+        if request.unset:
+            rules = yield context.call_activity(RULES_FUNCTION, input=request.agent)
+            request = with_rules(request, rules)
+        run = AgentRun(context, registry, request)
         try:
             response = yield from run.answer()
         except AgentCallFailed as error:
