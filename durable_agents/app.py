@@ -16,6 +16,7 @@ from durable_agents.call import CALL_FUNCTION, AgentCall, AnyContext, CallPlan, 
 from durable_agents.errors import AgentCallFailed, AgentNotRegistered
 from durable_agents.failure_text import to_text
 from durable_agents.handle import DurableAgent
+from durable_agents.http.routes import NAMES as HTTP_NAMES
 from durable_agents.http.routes import AgentRoutes
 from durable_agents.messages import AgentResponse, CallPolicy, TimedCall
 from durable_agents.model import ChatModel
@@ -97,7 +98,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         self._registry = Registry(
             retry or default_retry_policy(os.environ),
             chat_client,
-            reserved=(CALL_FUNCTION, ANSWER_FUNCTION, ENDED_FUNCTION, ENTITY_NAME),
+            reserved=(CALL_FUNCTION, ANSWER_FUNCTION, ENDED_FUNCTION, ENTITY_NAME, *HTTP_NAMES),
             payload_store=payload_store,
         )
         self._add_built_ins()
