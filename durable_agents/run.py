@@ -13,7 +13,7 @@ from typing import Any
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
 from pydantic import ValidationError
 
-from durable_agents.call import AgentCall, CallPlan, OwnTask, as_result
+from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
 from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
@@ -36,6 +36,7 @@ from durable_agents.messages import (
 )
 from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
+from durable_agents.run_rules import RULES_FUNCTION, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -49,7 +50,11 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
     """Return the orchestrator of an agent's runs."""
 
     def run_agent(context: OrchestrationContext, given: Any) -> Steps[dict[str, Any]]:
-        run = AgentRun(context, registry, _read(given, name))
+        request = _read(given, name)
+        if request.unset:
+            rules = yield context.call_activity(RULES_FUNCTION, input=request.agent)
+            request = with_rules(request, rules)
+        run = AgentRun(context, registry, request)
         try:
             response = yield from run.answer()
         except AgentCallFailed as error:
@@ -193,9 +198,24 @@ class AgentRun:
         except AgentCallFailed as error:
             if call.is_complete:
                 self._usage += error.usage or TokenUsage()
+            else:
+                yield from self._stop(call)
             raise
         self._usage += response.usage
         return response
+
+    def _stop(self, call: AgentCall) -> Steps[None]:
+        """Have the model's server stop what it makes for a run that is over."""
+        stopping = call.stop()
+        if stopping is None:
+            # Its connection is closed, and with it goes the count.
+            self._usage += TokenUsage(uncounted_calls=int(call.is_asking))
+            return
+        timer: Task[Any] = self._context.create_timer(STOP_TIME)
+        yield when_any([stopping, timer])
+        if stopping.is_complete and not stopping.is_failed:
+            stopped: AgentResponse = stopping.get_result()
+            self._usage += stopped.usage
 
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import azure.functions as func
 
+from durable_agents import json_text
 from durable_agents.http.problems import Problem
 from durable_agents.messages import Principal
 
@@ -178,7 +179,7 @@ def _fields(text: str, content_type: str) -> dict[str, Any]:
     if kind == "text/plain":
         return {"message": text}
     try:
-        given: object = json.loads(text)
+        given: object = json_text.parse(text)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:

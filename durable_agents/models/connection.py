@@ -12,7 +12,6 @@ from typing import Any, override
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-import httpx2
 import openai
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 
@@ -113,10 +112,9 @@ class _ReplyTooLarge(Exception):
 class _BoundedClient(openai.DefaultAsyncHttpxClient):
     """An HTTP client that reads no more of a reply than an answer can have."""
 
+    # Of the HTTP library that the SDK brings along: it is the SDK's to choose.
     @override
-    async def send(
-        self, request: httpx2.Request, *, stream: bool = False, **options: Any
-    ) -> httpx2.Response:
+    async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         response = await super().send(request, stream=True, **options)
         if stream and response.is_success:
             return response  # its reader counts
@@ -132,7 +130,7 @@ class _BoundedClient(openai.DefaultAsyncHttpxClient):
             for name, value in response.headers.multi_items()
             if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
         ]
-        return httpx2.Response(
+        return type(response)(
             response.status_code,
             headers=kept,
             content=bytes(body),
