@@ -7,12 +7,13 @@ rules of the call, and what is to become of each tool that the model asks for.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from durable_agents.agent import Agent
-from durable_agents.errors import AgentCallFailed
+from durable_agents.errors import AgentCallFailed, ResponseLost
 from durable_agents.failure_text import to_text
 from durable_agents.messages import (
     AgentResponse,
@@ -20,9 +21,10 @@ from durable_agents.messages import (
     Message,
     ModelReply,
     ModelRequest,
+    TokenUsage,
     Verdict,
 )
-from durable_agents.model import ChatModel, ChatRequest
+from durable_agents.model import BackgroundModel, ChatModel, ChatRequest
 from durable_agents.rendering import corrected, rendered
 from durable_agents.run_watch import ending_with
 from durable_agents.session_reading import Conversation, read_conversation
@@ -51,16 +53,20 @@ def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentAct
         try:
             asked = _read(request)
             policy = asked.policy
-            conversation = await read_conversation(client, asked)
+            conversation = Conversation(())
+            if not asked.pending:
+                conversation = await read_conversation(client, asked)
             chat_request = _chat_request(agent, toolset, asked, conversation.messages)
             async with ending_with(client, asked.instance):
-                reply = await model.complete(chat_request)
+                reply = await _reply(model, asked, chat_request)
         except AgentCallFailed as failed:
             error = failed.of(agent.name)
             logger.warning("%s", error)
             # What str() gives is all that crosses the boundary.
             error.args = (to_text(error, policy),)
             raise error from failed
+        if not isinstance(reply, ModelReply):
+            return _no_answer_yet(agent, asked, reply, conversation)
         _log(agent, reply)
         return AgentResponse(
             **reply.model_dump(exclude={"calls", "usage"}),
@@ -72,6 +78,37 @@ def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentAct
     ask.__name__ = ask.__qualname__ = agent.name
     ask.__doc__ = agent.description or f"Ask the agent {agent.name}."
     return ask
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A response that the server is making, or has stopped making, and what it took so far."""
+
+    id: str
+    usage: TokenUsage = field(default_factory=TokenUsage)
+
+
+async def _reply(
+    model: ChatModel, asked: ModelRequest, chat_request: ChatRequest
+) -> ModelReply | _Pending:
+    """Ask the model, or have its server begin, or ask for what it has begun."""
+    if not isinstance(model, BackgroundModel) or not (asked.pending or model.background):
+        if asked.pending:
+            raise ResponseLost("the agent's model makes no responses in the background any more")
+        return await model.complete(chat_request)
+    if asked.cancel:
+        return _Pending("", await model.cancel(asked.pending))
+    if not asked.pending:
+        return _Pending(await model.submit(chat_request))
+    return await model.poll(asked.pending) or _Pending(asked.pending)
+
+
+def _no_answer_yet(
+    agent: Agent, asked: ModelRequest, pending: _Pending, conversation: Conversation
+) -> AgentResponse:
+    policy = asked.policy or CallPolicy()
+    verdict = Verdict(policy=policy, pending=pending.id, taken=conversation.taken)
+    return AgentResponse(text="", agent=agent.name, usage=pending.usage, verdict=verdict)
 
 
 def _read(request: object) -> ModelRequest:

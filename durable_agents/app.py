@@ -20,6 +20,7 @@ from durable_agents.function_list import (
     functions_of_agent,
 )
 from durable_agents.handle import DurableAgent
+from durable_agents.http.routes import NAMES as HTTP_NAMES
 from durable_agents.http.routes import AgentRoutes
 from durable_agents.model import ChatModel
 from durable_agents.registry import Registry
@@ -96,7 +97,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         self._registry = Registry(
             retry or default_retry_policy(os.environ),
             chat_client,
-            reserved=BUILT_IN_NAMES,
+            reserved=(*BUILT_IN_NAMES, *HTTP_NAMES),
             payload_store=payload_store,
         )
         for one in built_in_functions(self._registry):
@@ -152,6 +153,15 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         super().register_functions(function_container)
         if isinstance(function_container, AgentBlueprint):
             function_container.use(self._registry)
+
+    def get_functions(self) -> Any:
+        """Return the app's functions; the worker calls this when it indexes them.
+
+        Raises:
+            InvalidAgent: An agent may hand over to one that is not registered.
+        """
+        self._registry.require_complete()
+        return super().get_functions()
 
     # The base class has this second name for the same function.
     register_blueprint = register_functions

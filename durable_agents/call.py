@@ -28,7 +28,13 @@ from durabletask.task import (
     TaskFailedError,
 )
 
-from durable_agents.errors import AgentCallFailed, AgentTimeout, CodeChanged, InvalidAgentOutput
+from durable_agents.errors import (
+    AgentCallFailed,
+    AgentTimeout,
+    CodeChanged,
+    InvalidAgentOutput,
+    ResponseLost,
+)
 from durable_agents.failure_text import from_failure, policy_of
 from durable_agents.messages import (
     AgentResponse,
@@ -38,6 +44,7 @@ from durable_agents.messages import (
     ModelRequest,
     TimedCall,
     TokenUsage,
+    Verdict,
 )
 from durable_agents.retry import next_delay
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -45,6 +52,12 @@ from durable_agents.structured_output import Invalid, OutputFormat
 # The orchestration that a call with a time limit is run in. The prefix is that of functions which
 # are no one's own, and which lists of functions leave out.
 CALL_FUNCTION = "BuiltIn__AgentCall"
+
+# How often the server is asked for a response that it makes in the background.
+_FIRST_POLL = timedelta(seconds=1)
+_LONGEST_POLL = timedelta(seconds=30)
+STOP_TIME = timedelta(seconds=10)
+"""How long a call that is over waits for the model's server to be told."""
 
 type AnyContext = df.DurableOrchestrationContext | OrchestrationContext
 
@@ -163,6 +176,8 @@ class AgentCall(_Call):
         self._request = plan.request
         self._usage = TokenUsage()
         self._taken: dict[str, Message] = {}
+        self._polls = 0
+        self._is_asking = False
         self._attempt = 0
         self._asked_first = self._now()
         if deadline is not None and deadline <= self._now():
@@ -172,29 +187,74 @@ class AgentCall(_Call):
         if deadline is not None:
             Then(context.create_timer(deadline), lambda _timer: self._expired())
 
+    def stop(self) -> Task[Any] | None:
+        """Have the model's server stop making the response that is waited for.
+
+        Returns:
+            A task that ends with what is known of its usage; None if there is nothing to stop.
+        """
+        if self.is_complete or not self._request.pending:
+            return None
+        return self._activity(self._request.model_copy(update={"cancel": True}))
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a request is under way, and not a wait before one."""
+        return self._is_asking
+
     def _ask(self) -> None:
         self._attempt += 1
-        payload = self._request.model_copy(update={"policy": self._policy}).to_payload()
-        activity: Task[Any]
+        self._is_asking = True
+        Then(self._activity(self._request), self._answered)
+
+    def _activity(self, request: ModelRequest) -> Task[Any]:
+        payload = request.model_copy(update={"policy": self._policy}).to_payload()
         if isinstance(self._context, OrchestrationContext):
-            activity = self._context.call_activity(self._plan.activity, input=payload)
-        else:
-            activity = self._context.call_activity(self._plan.activity, payload)
-        Then(activity, self._answered)
+            return self._context.call_activity(self._plan.activity, input=payload)
+        return self._context.call_activity(self._plan.activity, payload)
 
     def _answered(self, activity: Task[Any]) -> None:
         if self.is_complete:  # the deadline came first
             return
+        self._is_asking = False
         if activity.is_failed:
             failed = activity.get_exception()
             self._policy = policy_of(failed) or self._policy
             error = from_failure(failed, self._plan.agent, self._plan.model)
             self._usage += error.usage or TokenUsage()
             self._failed(error)
+            return
+        response: AgentResponse = activity.get_result()
+        if response.verdict is not None and response.verdict.pending:
+            self._is_pending(response.verdict)
         else:
-            self._judge(activity.get_result())
+            self._judge(response)
+
+    def _is_pending(self, verdict: Verdict) -> None:
+        """Wait for a response that the server is making; longer each time it is not ready."""
+        self._policy = verdict.policy
+        self._taken |= verdict.taken
+        self._request = self._with_taken().model_copy(update={"pending": verdict.pending})
+        self._attempt = 0
+        delay = min(_FIRST_POLL * 2**self._polls, _LONGEST_POLL)
+        self._polls += 1
+        Then(self._timer(delay), self._waited)
+
+    def _lost(self, error: AgentCallFailed) -> None:
+        """Ask again for a response that the server has lost: once, and it is counted."""
+        if self._usage.repeated_calls:
+            error.usage = self._usage
+            self.end_with(error)
+            return
+        self._usage += TokenUsage(repeated_calls=1)
+        self._request = self._request.model_copy(update={"pending": ""})
+        self._attempt, self._polls = 0, 0
+        self._ask()
 
     def _failed(self, error: AgentCallFailed) -> None:
+        if isinstance(error, ResponseLost) and self._request.pending:
+            self._lost(error)
+            return
         elapsed = max(self._now() - self._asked_first, timedelta())
         delay = next_delay(self._policy, self._attempt, elapsed, error.retry_after)
         if delay is None or not error.retriable:
@@ -251,7 +311,7 @@ class AgentCall(_Call):
         correction = Correction(answer=response.text, problem=problem)
         corrections = (*self._request.corrections, correction)
         self._request = self._with_taken()
-        self._request = self._request.model_copy(update={"corrections": corrections})
+        self._request = self._request.model_copy(update={"corrections": corrections, "pending": ""})
         # A new request: it has all its attempts before it.
         self._attempt, self._asked_first = 0, self._now()
         self._ask()
@@ -267,15 +327,21 @@ class AgentCall(_Call):
         return self._request.model_copy(update={"session": taken, "messages": messages})
 
     def _expired(self) -> None:
-        if not self.is_complete:
-            self.end_with(
-                AgentTimeout(
-                    f"no answer within {self._plan.timeout}",
-                    agent=self._plan.agent,
-                    model=self._plan.model,
-                    usage=self._usage,
-                )
-            )
+        if self.is_complete:
+            return
+        error = AgentTimeout(
+            f"no answer within {self._plan.timeout}",
+            agent=self._plan.agent,
+            model=self._plan.model,
+            usage=self._usage,
+        )
+        stopping = self.stop()
+        if stopping is None:
+            self.end_with(error)
+            return
+        # With the end of the orchestration the request to stop would be void.
+        for end in (stopping, self._timer(STOP_TIME)):
+            Then(end, lambda _end: None if self.is_complete else self.end_with(error))
 
     def _timer(self, delay: timedelta) -> Task[Any]:
         return self._context.create_timer(self._now() + delay)

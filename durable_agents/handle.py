@@ -1,12 +1,13 @@
 """An agent inside one orchestration: what a call of it becomes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any, Literal, Never, cast, overload
 
 from durabletask.task import OrchestrationContext, RetryPolicy, Task
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from durable_agents.call import AnyContext, CallPlan, OwnTask, Then, start_call, with_value
 from durable_agents.errors import CodeChanged, InvalidInput
@@ -22,7 +23,7 @@ from durable_agents.messages import (
 from durable_agents.model import RESERVED_OPTIONS
 from durable_agents.registry import RegisteredAgent
 from durable_agents.retry import call_policy
-from durable_agents.structured_output import OutputFormat, ResponseFormat
+from durable_agents.structured_output import OutputFormat, ResponseFormat, hides_an_object
 
 type OnBusy = Literal["reject", "queue", "interrupt", "steer"]
 type Given = str | Sequence[str | Message | TextPart | ImagePart]
@@ -71,6 +72,10 @@ class DurableAgent:
             raise InvalidInput(
                 f"agent '{self.name}': a session's id has 1 to {_LONGEST_SESSION_ID} characters."
             )
+        try:
+            session_id.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"agent '{self.name}': the session's id is not Unicode.") from None
         return AgentSession(self.name, session_id)
 
     @overload
@@ -286,10 +291,11 @@ def require_options(options: Mapping[str, Any], agent: str) -> None:
         raise InvalidInput(f"agent '{agent}': '{min(reserved)}' is not an option.")
     try:
         ModelRequest(options=dict(options))
-    except ValidationError as error:
-        raise InvalidInput(
-            f"agent '{agent}': the options are not JSON data ({error.error_count()} wrong)."
-        ) from None
+        json.dumps(options, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:  # also pydantic's
+        raise InvalidInput(f"agent '{agent}': the options are not JSON data.") from None
+    if hides_an_object(options):
+        raise InvalidInput(f"agent '{agent}': the options use names that are reserved.")
 
 
 def _output(response_format: object) -> OutputFormat | None:

@@ -188,6 +188,8 @@ class ModelRequest(BaseModel, frozen=True):
         session: The turn of a session that the request belongs to.
         instance: The orchestration that waits for the answer; when it ends, nobody does.
         tools: Whether the agent's tools are offered.
+        pending: The id of a response that the server is making of this request, to be asked for.
+        cancel: Whether the server is to stop making it.
     """
 
     message: str = ""
@@ -200,6 +202,8 @@ class ModelRequest(BaseModel, frozen=True):
     session: SessionTurn | None = None
     instance: str = ""
     tools: bool = True
+    pending: str = ""
+    cancel: bool = False
 
     def to_payload(self) -> dict[str, Any]:
         """Return the request as plain JSON data, without what is not set."""
@@ -311,6 +315,7 @@ class Verdict(BaseModel, frozen=True):
         problem: Why it cannot be taken; empty if it can.
         calls: The tools that the model asks for. An answer with calls is not judged.
         taken: Messages that were put into the session's turn and are in this request, by their id.
+        pending: The id of the response that the server is making; there is no answer yet.
         value: Where in the answer the value of the asked form was found, as JSON text, when it is
             not the whole answer.
     """
@@ -320,6 +325,7 @@ class Verdict(BaseModel, frozen=True):
     problem: str = ""
     calls: tuple[PreparedCall, ...] = ()
     taken: dict[str, Message] = Field(default_factory=dict)
+    pending: str = ""
     value: str = ""
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from durable_agents.messages import Message, ModelReply, OutputSchema
+from durable_agents.messages import Message, ModelReply, OutputSchema, TokenUsage
 
 # The model and the form of a request are not options: they are decided elsewhere.
 RESERVED_OPTIONS = frozenset(
@@ -62,5 +62,45 @@ class ChatModel(Protocol):
         Raises:
             AgentCallFailed: There is no usable answer; the type says who must act. It names no
                 agent: who asked fills that in.
+        """
+        ...
+
+
+@runtime_checkable
+class BackgroundModel(ChatModel, Protocol):
+    """A way to a model whose server makes responses in the background, under an id.
+
+    A crash between the request and the answer then costs no second request: the id is recorded as
+    soon as the server has given it, and asked for until there is an answer.
+    """
+
+    @property
+    def background(self) -> bool:
+        """Whether it is to be used so."""
+        ...
+
+    async def submit(self, request: ChatRequest) -> str:
+        """Have the server begin with a request, and return the id of its response.
+
+        Raises:
+            AgentCallFailed: It has not begun, as far as is known.
+        """
+        ...
+
+    async def poll(self, response_id: str) -> ModelReply | None:
+        """Return the answer, or None as long as the model is at it.
+
+        Raises:
+            ResponseLost: The server does not know the id, or not any more.
+            AgentCallFailed: There is no usable answer, or the server cannot be asked just now.
+        """
+        ...
+
+    async def cancel(self, response_id: str) -> TokenUsage:
+        """Have the server stop, and return what had been used until then, as far as it says so.
+
+        Raises:
+            ResponseLost: The server does not know the id, or not any more.
+            AgentCallFailed: The server cannot be asked just now.
         """
         ...

@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
+from pydantic import ValidationError
 
-from durable_agents.call import AgentCall, CallPlan, OwnTask, as_result
+from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
 from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
     AgentTimeout,
     InvalidAgentOutput,
+    InvalidInput,
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
@@ -48,7 +50,7 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
     """Return the orchestrator of an agent's runs."""
 
     def run_agent(context: OrchestrationContext, given: Any) -> Steps[dict[str, Any]]:
-        request = RunRequest.model_validate(given)
+        request = _read(given, name)
         if request.unset:
             rules: RunRules = yield context.call_activity(
                 RULES_FUNCTION, input=request.agent, return_type=RunRules
@@ -65,6 +67,16 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
 
     run_agent.__name__ = run_agent.__qualname__ = name
     return run_agent
+
+
+def _read(given: Any, name: str) -> RunRequest:
+    try:
+        return RunRequest.model_validate(given)
+    except ValidationError as error:
+        # Without the input: a prompt has no place in a message or a log.
+        places = [".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)]
+        wrong = ", ".join(place for place in places if place) or "all of it"
+        raise InvalidInput(f"the input of {name} is not a run request (wrong: {wrong})") from None
 
 
 class AgentRun:
@@ -188,9 +200,24 @@ class AgentRun:
         except AgentCallFailed as error:
             if call.is_complete:
                 self._usage += error.usage or TokenUsage()
+            else:
+                yield from self._stop(call)
             raise
         self._usage += response.usage
         return response
+
+    def _stop(self, call: AgentCall) -> Steps[None]:
+        """Have the model's server stop what it makes for a run that is over."""
+        stopping = call.stop()
+        if stopping is None:
+            # Its connection is closed, and with it goes the count.
+            self._usage += TokenUsage(uncounted_calls=int(call.is_asking))
+            return
+        timer: Task[Any] = self._context.create_timer(STOP_TIME)
+        yield when_any([stopping, timer])
+        if stopping.is_complete and not stopping.is_failed:
+            stopped: AgentResponse = stopping.get_result()
+            self._usage += stopped.usage
 
     def _call_tools(
         self, calls: Sequence[PreparedCall], handoff: HandOff | None = None

@@ -154,6 +154,8 @@ class ClientService(stubs.TaskHubSidecarServiceServicer):
                 wanted = list(request.instanceBatch.instanceIds)
             case _:
                 wanted = self._purged_by(request.purgeInstanceFilter)
+        if request.isOrchestration:
+            wanted = [one for one in wanted if not one.startswith("@")]
         deleted = sum(self._hub.purge(one, recursive=request.recursive) for one in wanted)
         return pb.PurgeInstancesResponse(
             deletedInstanceCount=deleted, isComplete=BoolValue(value=True)

@@ -49,6 +49,11 @@ class Entity:
     queue: list[pb.HistoryEvent] = field(default_factory=list[pb.HistoryEvent])
     modified_at: datetime | None = None
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do: a lock to take or release, or an operation."""
+        return self._next_lock_event() is not None or bool(self.batch())
+
     def settle_locks(self, is_wanted: Callable[[Lock], bool], now: datetime) -> list[Answer]:
         """Take and release locks as far as operations before them are done; return who to tell."""
         told: list[Answer] = []

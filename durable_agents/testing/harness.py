@@ -50,8 +50,7 @@ class DurableTest:
         patience: float = 10,
         route_prefix: str = "api",
     ) -> None:
-        begin = now if now.tzinfo else now.replace(tzinfo=UTC)
-        self._running = RunningApp(app, now=begin, kill_after=kill_after, patience=patience)
+        self._running = RunningApp(app, now=_in_utc(now), kill_after=kill_after, patience=patience)
         self._hub = self._running.hub
         self._models = list(models)
         self._prefix = route_prefix
@@ -200,7 +199,7 @@ class DurableTest:
             ValueError: The moment is in the past.
         """
         duration = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        end = self.now + duration if to is None else to
+        end = self.now + duration if to is None else _in_utc(to)
         if end < self.now:
             raise ValueError(f"time does not go back from {self.now} to {end}")
         await self.settle()
@@ -338,6 +337,10 @@ class DurableTest:
             turns = [turn for execution in one.executions for turn in execution.turns]
             found += await differences(self._running.functions, turns, one.id)
         return found
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _id(run: Run | str) -> str:

@@ -108,6 +108,9 @@ class RunningApp:
         """
         await self.settle()
         while not task.done():
+            if task.cancelling():
+                await asyncio.wait([task])
+                break
             due = self.next_due
             if due is None:
                 task.cancel()

@@ -22,7 +22,7 @@ from durable_agents.testing.task_hub import ActivityWork, TaskHub, WorkKey
 # How long turns wait for activities that run: results that come together are told together, so
 # that a test's history does not depend on which was faster. One that polls for a turn's result
 # would wait for ever.
-_TOGETHER_SECONDS = 0.25
+_TOGETHER_SECONDS = 1.0
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Workers:
     @property
     def has_work(self) -> bool:
         """Whether there is something to run."""
-        return bool(self._new_activities() or self._ready() or self._ready_entities())
+        return bool(self._new_activities() or self._ready() or self._entities_with_work())
 
     def forget_all(self) -> None:
         """Drop everything that runs, as a kill does: all of it will run again."""
@@ -138,7 +138,8 @@ class Workers:
                     self._raise_what_no_activity_may_raise()
         for instance in self._ready():
             await self._turn(instance)
-        for entity in self._ready_entities():
+        self._settle_locks()
+        for entity in self._entities_with_work():
             await self._operate(entity)
 
     def _new_activities(self) -> list[ActivityWork]:
@@ -152,11 +153,13 @@ class Workers:
     def _ready(self) -> list[Instance]:
         return self._hub.matching(lambda one: not one.has_ended and bool(one.next_turn()))
 
-    def _ready_entities(self) -> list[Entity]:
-        for entity in list(self._hub.entities.values()):
+    def _entities_with_work(self) -> list[Entity]:
+        return [entity for entity in self._hub.entities.values() if entity.has_work]
+
+    def _settle_locks(self) -> None:
+        for entity in self._entities_with_work():
             for answer in entity.settle_locks(self._hub.sections.__contains__, self._hub.now):
                 self._hub.tell(answer)
-        return [entity for entity in self._hub.entities.values() if entity.batch()]
 
     async def _turn(self, instance: Instance) -> None:
         taken = instance.next_turn()
@@ -178,6 +181,8 @@ class Workers:
 
     async def _operate(self, entity: Entity) -> None:
         epoch, batch = self._epoch, entity.batch()
+        if not batch:
+            return
         request = pb.EntityRequest(
             instanceId=entity.id, entityState=events.text(entity.state), operationRequests=batch
         )

@@ -36,7 +36,7 @@ async def run_with(
     """Let the model call a tool once; return what it is told."""
     model.will(calls(("c1", name, arguments)), says("done"))
     async with hosting(ada) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert (answer["response"], answer["status"]) == ("done", "success")
     assert len(model.requests) == 2
     return told(model.requests[1], "c1")

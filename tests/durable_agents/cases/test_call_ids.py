@@ -60,7 +60,7 @@ async def test_calls_of_one_id_or_of_none_each_run_once_and_get_their_own_result
     """Case 05."""
     model.will(*SCRIPT)
     async with hosting(ada) as host:
-        assert (await host.answer())["response"] == "ok"
+        assert (await host.answered())["response"] == "ok"
     assert len(model.requests) == 4
     assert sorted(effects.lines[:4]) == ["A", "B", "C", "D"]
     assert effects.lines[4:] == ["A"]
@@ -78,7 +78,7 @@ async def test_results_stand_in_the_order_of_the_calls(
     """Case 05."""
     model.will(*SCRIPT)
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
     messages = model.requests[3].body["messages"]
     told = [one["content"] for one in messages if one["role"] == "tool"]
     assert told == ["found A", "found B", "found C", "found D", "found A"]
@@ -95,7 +95,7 @@ async def test_server_that_begins_at_call_0_in_each_turn_gets_each_result_once(
         says("ok"),
     )
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
     assert sorted(effects.lines) == ["A", "B", "C", "D", "E"]
     assert len(set(effects.keys)) == 5
     messages = model.requests[3].body["messages"]
@@ -117,7 +117,7 @@ async def test_any_ids_of_one_reply_become_different_and_not_empty(
     """Case 05; that the ids differ is checked by the model's server."""
     model.will(search_for("A", "B", "C", ids=ids), says("ok"))
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
     assert sorted(effects.lines) == ["A", "B", "C"]
     assert pairs(model.requests[1]) == [[(q, f"found {q}") for q in "ABC"]]
 
@@ -128,7 +128,7 @@ async def test_ids_and_keys_are_the_same_after_kills(
     """Case 05: the ids are the same in every replay."""
     model.respond = in_turn(*SCRIPT)
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
         steps = host.steps
     last = model.requests[-1].body
     for step in range(1, steps):

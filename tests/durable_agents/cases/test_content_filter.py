@@ -48,9 +48,9 @@ async def test_message_after_a_filtered_one_is_answered_as_if_it_had_not_been(
     caplog.set_level(logging.DEBUG)
     model.respond = Filter(says("hello"), says("fine"))
     async with hosting(Agent(name="Ada")) as host:
-        await host.answer(message="hi", session_id="s")
+        await host.answered(message="hi", session_id="s")
         problem = await host.problem(message="forbidden", session_id="s")
-        third = await host.answer(message="and now?", session_id="s")
+        third = await host.answered(message="and now?", session_id="s")
     assert problem["code"] == "ModelRejected"
     assert "content filter" in problem["cause"]
     assert "violence" in problem["cause"]
@@ -76,9 +76,9 @@ async def test_result_of_a_tool_that_is_filtered_is_gone_and_the_tool_is_not_run
 
     model.respond = Filter(says("hello"), calls(("c", "read_mail", "{}")), says("fine"))
     async with hosting(Agent(name="Ada", tools=(read_mail,))) as host:
-        await host.answer(message="hi", session_id="s")
+        await host.answered(message="hi", session_id="s")
         problem = await host.problem(message="read my mail", session_id="s")
-        third = await host.answer(message="and now?", session_id="s")
+        third = await host.answered(message="and now?", session_id="s")
     assert problem["code"] == "ModelRejected"
     assert third["response"] == "fine"
     assert effects.lines == ["read_mail"]
@@ -93,7 +93,7 @@ async def test_answer_that_the_filter_stopped_is_a_failure_and_not_an_empty_text
     model.will(says("Half an answ", finish="content_filter"), says("fine"))
     async with hosting(Agent(name="Ada")) as host:
         problem = await host.problem(message="hi", session_id="s")
-        assert (await host.answer(message="and now?", session_id="s"))["response"] == "fine"
+        assert (await host.answered(message="and now?", session_id="s"))["response"] == "fine"
     assert (problem["code"], problem["status"]) == ("ModelRejected", 502)
     assert "content filter" in problem["cause"]
     assert problem["usage"]["total_tokens"] == 18
@@ -108,7 +108,7 @@ async def test_words_of_a_handoff_speak_of_no_roles_and_override_no_instructions
     ada = Agent(name="Ada", instructions="You are Ada.", handoffs=(bob,))
     model.will(calls(("h", "transfer_to_Bob", "{}"), text="One moment."), says("7"))
     async with hosting(ada) as host:
-        await host.answer(message="What is the price?")
+        await host.answered(message="What is the price?")
     sent = "".join(str(request.body).lower() for request in model.requests)
     for word in ("ignore", "override", "pretend", "you are now", "act as", "role of", "jailbreak"):
         assert word not in sent

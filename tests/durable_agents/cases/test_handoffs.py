@@ -44,7 +44,7 @@ async def test_first_transfer_of_a_reply_is_followed_with_all_that_came_beside_i
     """Case 23."""
     model.will(calls(ADD, TO_BOB, TO_CAROL, text=SAID), says("Seven, arr."))
     async with hosting(cast_of(effects)) as host:
-        answer = await host.answer("Alice", "What is 3 and 4?")
+        answer = await host.answered("Alice", "What is 3 and 4?")
         assert only_run(host).activities == ["Alice", "add", "Bob"]
     assert (answer["response"], answer["agent"]) == ("Seven, arr.", "Bob")
     assert effects.lines == ["3 4"]
@@ -57,7 +57,7 @@ async def test_request_of_the_next_agent_has_its_own_instructions_and_each_fact_
     """Case 23."""
     model.will(calls(ADD, TO_BOB, TO_CAROL, text=SAID), says("Seven, arr."))
     async with hosting(cast_of(effects)) as host:
-        await host.answer("Alice", "What is 3 and 4?")
+        await host.answered("Alice", "What is 3 and 4?")
     request = model.requests[1]
     system, *others = request.body["messages"]
     assert system == {"role": "system", "content": "You are Bob."}
@@ -76,7 +76,7 @@ async def test_transfer_to_a_name_that_is_not_allowed_is_told(
     """Case 23."""
     model.will(calls(("1", "transfer_to_Mallory", "{}")), says("Then I say it: 7."))
     async with hosting(cast_of(effects)) as host:
-        answer = await host.answer("Alice")
+        answer = await host.answered("Alice")
     assert answer["agent"] == "Alice"
     assert "no tool named 'transfer_to_Mallory'" in told(model.requests[1])
     assert "transfer_to_Bob" in told(model.requests[1])
@@ -88,7 +88,7 @@ async def test_handoff_happens_though_the_tool_beside_it_fails_and_the_failure_i
     """Case 23."""
     model.will(calls(ADD, TO_BOB), says("It failed."))
     async with hosting(cast_of(effects, fails=True)) as host:
-        answer = await host.answer("Alice")
+        answer = await host.answered("Alice")
     assert answer["agent"] == "Bob"
     assert "add (failed)" in model.requests[1].message
     assert "OverflowError" in model.requests[1].message
@@ -100,7 +100,7 @@ async def test_handoff_happens_though_the_call_beside_it_is_malformed(
     """Of the kind of case 23."""
     model.will(calls(("1", "add", '{"a": '), TO_BOB, ("x", "no such", "{}")), says("Hm."))
     async with hosting(cast_of(effects)) as host:
-        assert (await host.answer("Alice"))["agent"] == "Bob"
+        assert (await host.answered("Alice"))["agent"] == "Bob"
     assert "not valid JSON" in model.requests[1].message
     assert effects.lines == []
 
@@ -112,7 +112,7 @@ async def test_transfer_is_followed_whatever_its_arguments(
     """Of the kind of case 23: a transfer takes no arguments, so none can be wrong."""
     model.will(calls(("2", "transfer_to_Bob", arguments)), says("Bob here."))
     async with hosting(cast_of(effects)) as host:
-        assert (await host.answer("Alice"))["agent"] == "Bob"
+        assert (await host.answered("Alice"))["agent"] == "Bob"
 
 
 async def test_same_ids_in_the_calls_of_both_agents_mix_nothing_up(
@@ -125,7 +125,7 @@ async def test_same_ids_in_the_calls_of_both_agents_mix_nothing_up(
         says("Seven, arr."),
     )
     async with hosting(cast_of(effects)) as host:
-        await host.answer("Alice")
+        await host.answered("Alice")
     last = model.requests[2].body["messages"]
     assert [message["role"] for message in last] == ["system", "user", "assistant", "tool", "tool"]
     assert [message["content"] for message in last[3:]] == ["ahoy", "ahoy"]
@@ -145,7 +145,7 @@ async def test_agent_that_gets_the_conversation_back_sees_its_own_calls_as_its_o
         says("Alice here."),
     )
     async with hosting(first) as host:
-        answer = await host.answer("Front", "Hello?")
+        answer = await host.answered("Front", "Hello?")
     assert answer["notes"] == ["Front -> Bob -> Alice"]
     whole = model.requests[2].message
     assert [whole.count(part) for part in ("Hello?", "Over to Bob.", "Over to Alice.")] == [1] * 3
@@ -175,8 +175,8 @@ async def test_next_message_of_a_session_begins_with_the_agent_that_was_asked(
     """Of the kind of case 23: a session's conversation stays valid over a handoff."""
     model.will(calls(ADD, TO_BOB, text=SAID), says("Seven, arr."), says("Alice again."))
     async with hosting(cast_of(effects)) as host:
-        await host.answer("Alice", "What is 3 and 4?", session_id="s")
-        answer = await host.answer("Alice", "And now?", session_id="s")
+        await host.answered("Alice", "What is 3 and 4?", session_id="s")
+        answer = await host.answered("Alice", "And now?", session_id="s")
     assert answer["agent"] == "Alice"
     whole = str(model.requests[2].body["messages"])
     for part in ("What is 3 and 4?", SAID, "Seven, arr.", "And now?"):
@@ -196,7 +196,7 @@ async def test_kill_after_any_step_changes_neither_answer_nor_effects(
     model.respond = respond
     alice = cast_of(effects)
     async with hosting(alice) as host:
-        await host.answer("Alice")
+        await host.answered("Alice")
         steps = host.steps
     for step in range(1, steps):
         effects.file.unlink()

@@ -34,7 +34,7 @@ async def test_calls_in_the_parallel_wrapper_run_one_by_one_beside_invented_ones
         says("11"),
     )
     async with hosting(ada) as host:
-        answer = await host.answer()
+        answer = await host.answered()
         assert only_run(host).activities == ["Ada", "add", "add", "Ada", "add", "Ada"]
     assert answer["response"] == "11"
     assert sorted(effects.lines) == ["11", "3", "7"]
@@ -55,7 +55,7 @@ async def test_wrapper_with_nothing_in_it_is_told_and_not_dropped(
     """Case 03: never dropped in silence."""
     model.will(calls(("m1", "multi_tool_use.parallel", wrapped)), says("sorry"))
     async with hosting(ada) as host:
-        assert (await host.answer())["response"] == "sorry"
+        assert (await host.answered())["response"] == "sorry"
     assert "tools: add" in told(model.requests[1])
     assert effects.lines == []
 
@@ -70,7 +70,7 @@ async def test_name_that_can_only_mean_one_tool_calls_it(
     """Case 03: the namespace and tokens of the model's own format are no part of a name."""
     model.will(calls(("m1", name, '{"a": 1, "b": 2}')), says("3"))
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
     assert effects.lines == ["3"]
 
 
@@ -84,7 +84,7 @@ async def test_invented_name_of_any_kind_is_told_under_one_that_servers_take(
     """Case 03; that the requests are valid is checked by the model's server."""
     model.will(calls(("m1", name, "{}")), says("sorry"))
     async with hosting(ada) as host:
-        assert (await host.answer())["response"] == "sorry"
+        assert (await host.answered())["response"] == "sorry"
     assert "tools: add" in told(model.requests[1], "m1")
     assert effects.lines == []
 
@@ -121,7 +121,7 @@ async def test_agent_without_tools_that_is_asked_for_one_tells_that_there_are_no
     """Of the kind of case 03: a model calls tools of which nobody told it."""
     model.will(calls(("m1", "search", "{}")), says("Sorry."))
     async with hosting(Agent(name="Ada")) as host:
-        assert (await host.answer())["response"] == "Sorry."
+        assert (await host.answered())["response"] == "Sorry."
     assert "tools: none" in told(model.requests[1])
     assert "tools" not in model.requests[1].body
 

@@ -51,7 +51,7 @@ async def test_json_that_is_there_is_taken_with_one_request(
     """Case 11."""
     model.will(says(reply), says(BERGEN))
     async with hosting(ADA) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["value"] == {"city": "Oslo"}
     assert len(model.requests) == 1
     assert "think" not in answer["response"].lower()
@@ -64,7 +64,7 @@ async def test_reply_that_could_mean_two_things_or_none_is_asked_again(
     """Case 11: Rome is never a value."""
     model.will(says(reply), says(BERGEN))
     async with hosting(ADA) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["value"] == {"city": "Bergen"}
     assert len(model.requests) == 2
 
@@ -75,7 +75,7 @@ async def test_text_that_holds_json_is_taken_or_asked_again(
     """Case 11: both are right."""
     model.will(says('"{\\"city\\": \\"Oslo\\"}"'), says(BERGEN))
     async with hosting(ADA) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert (answer["value"]["city"], len(model.requests)) in (("Oslo", 1), ("Bergen", 2))
 
 
@@ -98,7 +98,7 @@ async def test_half_a_json_is_asked_again_and_not_completed(
     """Of the kind of case 11; the correction goes back with the half in a valid request."""
     model.will(says('{"city": "Ro'), says('{"city": '), says(OSLO))
     async with hosting(ADA) as host:
-        assert (await host.answer())["value"] == {"city": "Oslo"}
+        assert (await host.answered())["value"] == {"city": "Oslo"}
     said = [one["role"] for one in model.requests[2].body["messages"]]
     assert said == ["user", "assistant", "user", "assistant", "user"]
 
@@ -110,7 +110,7 @@ async def test_without_a_form_a_reply_is_passed_on_as_it_is(
     """Case 11."""
     model.will(says(reply))
     async with hosting(Agent(name="Ada")) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["response"] == reply
     assert "value" not in answer
 
@@ -139,7 +139,7 @@ async def test_form_can_be_asked_for_over_http_as_a_json_schema(
     }
     model.will(says('{"city": "Rome"}'), says(OSLO))
     async with hosting(Agent(name="Ada")) as host:
-        answer = await host.answer(response_format=schema)
+        answer = await host.answered(response_format=schema)
     assert answer["value"] == {"city": "Oslo"}
     sent = model.requests[0].body["response_format"]["json_schema"]
     assert (sent["schema"], sent["strict"]) == (schema, True)
@@ -153,7 +153,7 @@ async def test_form_in_the_wrapper_of_the_openai_api_is_the_same(
     form = {"type": "json_schema", "json_schema": {"name": "a city", "schema": schema}}
     model.will(says(OSLO))
     async with hosting(Agent(name="Ada")) as host:
-        answer = await host.answer(response_format=form)
+        answer = await host.answered(response_format=form)
     assert answer["value"] == {"city": "Oslo"}
     assert model.requests[0].body["response_format"]["json_schema"]["name"] == "a_city"
 

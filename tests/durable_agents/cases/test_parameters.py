@@ -48,7 +48,7 @@ async def test_agent_with_tools_session_and_form_sends_no_field_that_nobody_aske
     model.respond = Picky(calls(("c", "look", '{"item": "x"}')), says('{"n": 7}'))
     ada = Agent(name="Ada", instructions="Look.", tools=(look,), response_format=Answer)
     async with hosting(ada) as host:
-        answer = await host.answer(session_id="s")
+        answer = await host.answered(session_id="s")
     assert answer["value"] == {"n": 7}
     allowed = {"model", "messages", "tools", "response_format"}
     assert all(set(request.body) <= allowed for request in model.requests)
@@ -74,7 +74,7 @@ async def test_options_arrive_unchanged(hosting: Hosting, model: ScriptedModel, 
     model.respond = Picky(says("fine"))
     ada = Agent(name="Ada", options=options if where == "agent" else {})
     async with hosting(ada) as host:
-        await host.answer(options={} if where == "agent" else options)
+        await host.answered(options={} if where == "agent" else options)
     body = model.requests[0].body
     assert {name: body[name] for name in options} == options
     assert type(body["max_completion_tokens"]) is int
@@ -88,7 +88,7 @@ async def test_options_of_a_call_are_not_given_to_the_agent_that_is_handed_to(
     ada = Agent(name="Ada", handoffs=(bob,), options={"top_k": 1})
     model.will(calls(("h", "transfer_to_Bob", "{}")), says("Bob here."))
     async with hosting(ada) as host:
-        await host.answer(options={"top_k": 2, "verbosity": "low"})
+        await host.answered(options={"top_k": 2, "verbosity": "low"})
     first, second = (request.body for request in model.requests)
     assert (first["top_k"], first["verbosity"]) == (2, "low")
     assert "top_k" not in second
@@ -113,7 +113,7 @@ async def test_tools_can_be_disabled_for_a_call(hosting: Hosting, model: Scripte
     """A fault of the published peer: disabling tools had no effect."""
     model.will(says("By heart."))
     async with hosting(Agent(name="Ada", tools=(look,))) as host:
-        await host.answer(options={"tool_choice": "none"})
+        await host.answered(options={"tool_choice": "none"})
     assert model.requests[0].body["tool_choice"] == "none"
 
 
@@ -130,7 +130,7 @@ async def test_call_that_comes_though_tools_are_disabled_is_not_made(
 
     model.will(calls(("c", "charge", "{}")), says("By heart."))
     async with hosting(Agent(name="Ada", tools=(charge,))) as host:
-        assert (await host.answer(options={"tool_choice": "none"}))["response"] == "By heart."
+        assert (await host.answered(options={"tool_choice": "none"}))["response"] == "By heart."
     assert made == []
     assert "disabled" in model.requests[1].message
     assert model.requests[1].body["tool_choice"] == "none"
@@ -143,6 +143,6 @@ async def test_choice_that_forces_a_call_counts_for_the_first_request_only(
     """Kept for the whole loop, it would never let the model answer."""
     model.will(calls(("c", "look", '{"item": "x"}')), says("done"))
     async with hosting(Agent(name="Ada", tools=(look,), options={"tool_choice": choice})) as host:
-        await host.answer()
+        await host.answered()
     assert model.requests[0].body["tool_choice"] == choice
     assert "tool_choice" not in model.requests[1].body

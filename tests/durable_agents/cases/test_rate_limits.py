@@ -65,7 +65,7 @@ async def test_limit_without_a_header_is_tried_again_by_durable_timers(
     """Case 29 (d): no worker is held while it waits."""
     model.will(fails(429), fails(429), says("At last."))
     async with hosting(ADA) as host:
-        assert (await host.answer())["response"] == "At last."
+        assert (await host.answered())["response"] == "At last."
         assert only_run(host).timers == [timedelta(seconds=5), timedelta(seconds=10)]
     assert len(model.requests) == 3
 
@@ -77,7 +77,7 @@ async def test_header_that_is_no_time_is_ignored(
     """Case 29 (e)."""
     model.will(fails(429, retry_after=header), says("At last."))
     async with hosting(ADA) as host:
-        assert (await host.answer())["response"] == "At last."
+        assert (await host.answered())["response"] == "At last."
         assert only_run(host).timers == [timedelta(seconds=5)]
     assert len(model.requests) == 2
 

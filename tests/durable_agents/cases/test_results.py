@@ -113,7 +113,7 @@ async def told_of(hosting: Hosting, ada: Agent, model: ScriptedModel, kind: str)
     """Let the tool return a value of a kind; return what the model is told."""
     model.will(calls(("c1", "give", json.dumps({"kind": kind}))), says("done"))
     async with hosting(ada) as host:
-        assert (await host.answer())["response"] == "done"
+        assert (await host.answered())["response"] == "done"
     assert len(model.requests) == 2
     return told(model.requests[1])
 
@@ -230,7 +230,7 @@ async def test_ten_large_results_in_one_reply_leave_a_session_under_its_limit(
     asked = [(f"c{n}", "give", '{"kind": "large"}') for n in range(10)]
     model.will(calls(*asked), says("done"))
     async with hosting(ada) as host:
-        await host.answer(session_id="s")
+        await host.answered(session_id="s")
         stored = json.dumps(host.entity("dafx-Ada", "s"))
     assert len(stored) < 900_000
     assert effects.lines == ["large"] * 10

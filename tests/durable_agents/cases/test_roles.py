@@ -9,7 +9,6 @@ import pytest
 from durable_agents import Agent, AgentFunctionApp, Message, OpenAIChatClient, tool
 from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
-from tests.durable_agents.cases.whole_run import replay_all
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel, calls, refuses, says
 
 
@@ -56,7 +55,7 @@ async def test_session_of_several_turns_with_tools_is_taken(
     ada = Agent(name="Ada", instructions="You are Ada.", tools=(look,))
     async with hosting(ada) as host:
         for message in ("hi", "how many?", "thanks"):
-            await host.answer(message=message, session_id="s")
+            await host.answered(message=message, session_id="s")
     said = [message["content"] for message in model.requests[-1].body["messages"]]
     assert said == [
         *("You are Ada.", "hi", "hello", "how many?"),
@@ -77,8 +76,8 @@ async def test_conversation_after_handoffs_is_taken(hosting: Hosting, model: Scr
         says("Me too."),
     )
     async with hosting(ada) as host:
-        await host.answer(message="Who knows?", session_id="s")
-        await host.answer(message="Who else?", session_id="s")
+        await host.answered(message="Who knows?", session_id="s")
+        await host.answered(message="Who else?", session_id="s")
     last = model.requests[-1].body["messages"]
     assert last[0] == {"role": "system", "content": "You are Bob."}
     whole = "\n".join(str(message["content"]) for message in last)
@@ -111,7 +110,7 @@ async def test_sequence_with_the_whole_conversation_is_taken(
     model.respond = Template(*[says(f"Word {n}.") for n in range(6)])
     async with DurableTest(make) as host:
         run = await host.run("sequence")
-        await replay_all(host, make())
+        assert await host.replay() == []
     assert run.output == ["Begin.", *[f"Word {n}." for n in range(6)]]
     last = model.requests[-1].body["messages"]
     assert [one["role"] for one in last] == ["system", "user", "assistant", "user"]

@@ -1,11 +1,20 @@
 """Turns with tools: none of them is the answer, and no failure after one repeats it."""
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from durable_agents import Agent, ToolContext, ToolError, tool
+from durable_agents import (
+    Agent,
+    AgentFunctionApp,
+    OpenAIChatClient,
+    ToolContext,
+    ToolError,
+    tool,
+)
+from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
 from tests.durable_agents.cases.whole_run import Effects, in_turn, only_run, roles, run_input
 from tests.durable_agents.scripted_model import DROP, ScriptedModel, calls, fails, says
@@ -41,7 +50,7 @@ async def test_turn_with_calls_is_neither_parsed_nor_corrected_nor_taken(
     """Case 13."""
     model.will(*SCRIPT)
     async with hosting(ada) as host:
-        answer = await host.answer()
+        answer = await host.answered()
         run = only_run(host)
         assert run.activities == ["Ada", "stock", "Ada", "stock", "Ada", "Ada"]
     assert answer["value"] == {"n": 7}
@@ -57,7 +66,7 @@ async def test_correction_comes_after_both_tool_turns_and_tools_are_still_offere
     """Case 13."""
     model.will(*SCRIPT)
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
     last = model.requests[3]
     assert roles(last) == "suatatau"
     said = [
@@ -75,7 +84,7 @@ async def test_kill_after_any_step_changes_neither_the_answer_nor_an_effect(
     """Case 13."""
     model.respond = in_turn(*SCRIPT)
     async with hosting(ada) as host:
-        await host.answer()
+        await host.answered()
         steps = host.steps
     for step in range(1, steps):
         effects.file.unlink()
@@ -91,7 +100,7 @@ async def test_correction_may_call_a_tool_first(
     """Of the kind of case 13: the model answers a correction with one more call."""
     model.will(calls(BOLT), says("seven"), calls(NUT), says('{"n": 7}'))
     async with hosting(ada) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["value"] == {"n": 7}
     assert effects.lines == ["bolt", "nut"]
     assert len(model.requests) == 4
@@ -109,7 +118,7 @@ async def test_failures_of_the_model_after_a_tool_do_not_run_the_tool_again(
 
     model.will(calls(("c", "charge", '{"card": "1234"}')), fails(500), DROP, says("paid"))
     async with hosting(Agent(name="Ada", tools=(charge,))) as host:
-        assert (await host.answer())["response"] == "paid"
+        assert (await host.answered())["response"] == "paid"
     assert len(model.requests) == 4
     assert effects.lines == ["charge 1234"]
     bodies = [request.body for request in model.requests]
@@ -150,7 +159,7 @@ async def test_tool_that_says_so_is_tried_again_with_the_same_key(
 
     model.will(calls(("c", "charge", "{}")), says("later"))
     async with hosting(Agent(name="Ada", tools=(charge,))) as host:
-        await host.answer()
+        await host.answered()
     attempts = [1, 2, 3] if retriable else [1]
     assert effects.lines == [f"attempt {n}" for n in attempts]
     assert len(set(effects.keys)) == 1
@@ -169,9 +178,45 @@ async def test_words_of_an_exception_are_not_told(
 
     model.will(calls(("c", "charge", "{}")), says("later"))
     async with hosting(Agent(name="Ada", tools=(charge,))) as host:
-        await host.answer()
+        await host.answered()
         histories = "".join(str(event) for run in host.runs for event in run.history)
     assert "hunter2" not in model.requests[1].message
     assert "ConnectionError" in model.requests[1].message
     assert "hunter2" not in histories
     assert effects.lines == ["charge"]
+
+
+async def test_tool_that_is_removed_while_a_run_waits_has_done_what_it_has_done(
+    chat_client: OpenAIChatClient, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kind of case 31: a deployment repeats nothing, and breaks no history."""
+
+    @tool
+    def charge() -> str:
+        effects.add("charge")
+        return "charged"
+
+    @tool
+    def look() -> str:
+        return "seen"
+
+    tools: list[Any] = [charge, look]
+
+    def make() -> AgentFunctionApp:
+        return AgentFunctionApp([Agent(name="Ada", tools=tuple(tools))], chat_client=chat_client)
+
+    model.will(
+        calls(("c", "charge", "{}"), ("d", "look", "{}")),
+        calls(("c", "charge", "{}")),
+        says("done"),
+    )
+    async with DurableTest(make) as host:
+        host.hold("look")
+        run = await host.start("run-Ada", run_input())
+        tools.remove(charge)
+        host.kill()
+        await host.release()
+        assert run.output["text"] == "done"
+        assert await host.replay() == []
+    assert effects.lines == ["charge"]
+    assert "no tool named 'charge'" in model.requests[2].message

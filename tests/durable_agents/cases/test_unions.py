@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient, tool
 from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
-from tests.durable_agents.cases.whole_run import Effects, replay_all, told
+from tests.durable_agents.cases.whole_run import Effects, told
 from tests.durable_agents.scripted_model import ScriptedModel, calls, says
 
 
@@ -60,7 +60,7 @@ async def test_union_is_asked_for_in_the_keywords_of_strict_servers(
     """Case 09; what else a strict server refuses is checked by the model's server."""
     model.will(says(PAID))
     async with hosting(Agent(name="Ada", response_format=Payment)) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["value"]["method"] == {"kind": "transfer", "iban": "XX00"}
     sent = model.requests[0].body["response_format"]["json_schema"]
     assert sent["strict"] is True
@@ -90,7 +90,7 @@ async def test_value_has_its_classes_in_the_orchestrator_and_in_every_replay(
         host.kill()
         await host.raise_event(run, "go")
         assert run.output == ["Payment", "Transfer", "Colour", "date"]
-        await replay_all(host, make())
+        assert await host.replay() == []
     assert len(model.requests) == 1
 
 
@@ -121,7 +121,7 @@ async def test_tool_receives_the_objects_and_not_dicts(
 
     model.will(calls(("c", "pay", f'{{"payment": {PAID}}}')), says("done"))
     async with hosting(Agent(name="Ada", tools=(pay,))) as host:
-        await host.answer()
+        await host.answered()
     assert effects.lines == ["Payment Transfer Colour date"]
     offered = model.requests[0].body["tools"][0]["function"]
     assert offered["strict"] is True
@@ -140,7 +140,7 @@ async def test_tool_that_is_given_a_wrong_branch_does_not_run(
 
     model.will(calls(("c", "pay", f'{{"payment": {CHEQUE}}}')), says("done"))
     async with hosting(Agent(name="Ada", tools=(pay,))) as host:
-        await host.answer()
+        await host.answered()
     words = told(model.requests[1])
     assert all(part in words for part in ("payment.method", "card", "transfer"))
     assert effects.lines == []
@@ -176,5 +176,5 @@ async def test_any_class_is_asked_for_in_a_way_that_servers_take(
     """Of the kind of case 09; that it is taken is checked by the model's server."""
     model.will(says(answer))
     async with hosting(Agent(name="Ada", response_format=form)) as host:
-        await host.answer()
+        await host.answered()
     assert len(model.requests) == 1

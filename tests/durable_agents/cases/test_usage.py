@@ -60,7 +60,7 @@ async def test_figures_of_all_requests_of_a_run_are_added_up(
     """Case 37, without prices and budgets."""
     model.will(CALL, WRONG, FINAL)
     async with hosting(ADA) as host:
-        answer = await host.answer()
+        answer = await host.answered()
         assert only_run(host).custom_status["tokens"] == 2350
     assert answer["usage"] == FIGURES
 
@@ -69,7 +69,7 @@ async def test_session_keeps_the_same_figures(hosting: Hosting, model: ScriptedM
     """Case 37."""
     model.will(CALL, WRONG, FINAL)
     async with hosting(ADA) as host:
-        await host.answer(session_id="s")
+        await host.answered(session_id="s")
         history = (await host.request("GET", "/api/agents/Ada/sessions/s")).json()
     assert history["turns"][0]["usage"] == FIGURES
 
@@ -80,7 +80,7 @@ async def test_kill_between_reply_and_counting_neither_loses_nor_doubles_a_figur
     """Case 37."""
     model.respond = in_turn(CALL, WRONG, FINAL)
     async with hosting(ADA) as host:
-        await host.answer()
+        await host.answered()
         steps = host.steps
     for step in range(1, steps):
         async with hosting(ADA, kill_after=step) as host:
@@ -119,7 +119,7 @@ async def test_failed_attempts_without_an_answer_count_nothing(
     """Of the kind of case 37: what no server has counted is not made up."""
     model.will(fails(500), DROP, says("fine", usage={"prompt_tokens": 3, "completion_tokens": 4}))
     async with hosting(Agent(name="Ada")) as host:
-        usage = (await host.answer())["usage"]
+        usage = (await host.answered())["usage"]
     assert (usage["total_tokens"], usage["uncounted_calls"]) == (7, 0)
 
 
@@ -129,7 +129,7 @@ async def test_empty_answers_that_were_asked_again_count(
     """Of the kind of case 37: an answer that was thrown away was paid for all the same."""
     model.will(says(""), says(None), says("fine"))
     async with hosting(Agent(name="Ada")) as host:
-        usage = (await host.answer())["usage"]
+        usage = (await host.answered())["usage"]
     assert usage["total_tokens"] == 3 * 18
 
 
@@ -140,7 +140,7 @@ async def test_agent_asked_as_a_tool_counts_in_the_run_that_asked_it(
     bob = Agent(name="Bob", description="knows prices", tools=(stock,))
     model.will(calls(("b", "Bob", '{"message": "Price?"}')), says("Seven."), says("It is seven."))
     async with hosting(Agent(name="Ada", tools=(bob.as_tool(),))) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["response"] == "It is seven."
     assert answer["usage"]["total_tokens"] == 3 * 18
 
@@ -154,7 +154,7 @@ async def test_agent_asked_as_a_tool_that_fails_counts_as_well(
         calls(("b", "Bob", '{"message": "Price?"}')), says("Sev", finish="length"), says("Sorry.")
     )
     async with hosting(Agent(name="Ada", tools=(bob.as_tool(),))) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["usage"]["total_tokens"] == 3 * 18
     assert "InvalidAgentOutput" in model.requests[2].message
 
@@ -176,5 +176,5 @@ async def test_count_that_is_none_is_marked_and_never_zero_in_silence(
     """Of the kind of case 37: no usage is not zero usage."""
     model.will(says("fine", usage=usage))
     async with hosting(Agent(name="Ada")) as host:
-        counted = (await host.answer())["usage"]
+        counted = (await host.answered())["usage"]
     assert (counted["total_tokens"], counted["uncounted_calls"]) == (0, 1)

@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from durabletask.internal import orchestrator_service_pb2 as pb
 from pydantic import BaseModel
 
-from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient, ToolContext
+from durable_agents import Agent, AgentFunctionApp, ChatModel, ToolContext
 from durable_agents.messages import CallPolicy, Message, RunRequest
 from durable_agents.structured_output import OutputFormat
 from durable_agents.testing import DurableTest
-from durable_agents.testing.functions import AppFunctions
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel
 
 
@@ -64,7 +62,7 @@ class Host(DurableTest):
         sent = {"message": message, **body}
         return await self.request("POST", f"/api/agents/{agent}/run", json=sent, headers=headers)
 
-    async def answer(self, agent: str = "Ada", message: str = "Go.", **body: Any) -> Any:
+    async def answered(self, agent: str = "Ada", message: str = "Go.", **body: Any) -> Any:
         """Ask an agent and return the JSON of its answer, which must be one."""
         answer = await self.ask(agent, message, **body)
         assert answer.status == 200, answer.text
@@ -83,7 +81,7 @@ class Host(DurableTest):
 
 @asynccontextmanager
 async def hosted(
-    *agents: Agent, client: OpenAIChatClient | None = None, **kit: Any
+    *agents: Agent, client: ChatModel | None = None, **kit: Any
 ) -> AsyncGenerator[Host]:
     """Run an app with agents; at the end every history is replayed."""
 
@@ -92,39 +90,8 @@ async def hosted(
 
     async with Host(app, **kit) as host:
         yield host
-        await replay_all(host, app())
-
-
-async def replay_all(host: DurableTest, app: AgentFunctionApp) -> None:
-    """Replay each turn of each orchestration, and demand the same of it."""
-    functions = AppFunctions(app)
-    for run in host.runs:
-        for execution in run.executions:
-            for turn in execution.turns:
-                request = pb.OrchestratorRequest(
-                    instanceId=run.id, pastEvents=turn.past, newEvents=turn.news
-                )
-                request.executionId.value = execution.id
-                response = await functions.turn(run.name, request)
-                assert _texts(response.actions) == _texts(turn.actions), f"{run} replays otherwise"
-
-
-def _texts(actions: Any) -> list[str]:
-    """Return actions as texts, without the stacks of failures."""
-    found: list[str] = []
-    for action in actions:
-        kept = pb.OrchestratorAction()
-        kept.CopyFrom(action)
-        if kept.HasField("completeOrchestration"):
-            _without_stack(kept.completeOrchestration.failureDetails)
-        found.append(str(kept))
-    return found
-
-
-def _without_stack(details: pb.TaskFailureDetails) -> None:
-    details.ClearField("stackTrace")
-    if details.HasField("innerFailure"):
-        _without_stack(details.innerFailure)
+        host.kill()  # the app is made anew
+        assert await host.replay() == []
 
 
 def in_turn(*replies: Reply) -> Callable[[Request], Reply]:

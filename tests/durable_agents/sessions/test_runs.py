@@ -182,6 +182,32 @@ async def test_what_a_run_hands_to_its_session_is_not_too_large_to_be_sent(
         assert max(map(len, sent)) < 600_000
 
 
+async def test_a_transfer_is_kept_in_the_session_and_each_agent_sees_its_own_part(
+    model: ScriptedModel, chat_client: OpenAIChatClient
+) -> None:
+    bob = Agent(name="Bob", instructions="You are Bob.")
+    ada = Agent(name="Ada", instructions="You are Ada.", tools=[slow], handoffs=[bob])
+    async with Host(AgentFunctionApp([ada], chat_client=chat_client)) as host:
+        host.model = model
+        model.will(says("x"))
+        await host.say("hi", "0")
+        tools = model.requests[-1].body["tools"]
+        transfer = next(t["function"]["name"] for t in tools if "slow" not in str(t))
+        model.will(
+            calls(("a", "slow", '{"what": "it"}'), ("b", transfer, "{}"), text="Bob tells you."),
+            says("Seven, arr."),
+            says("fine"),
+        )
+        assert (await host.say("what?", "1")).output["text"] == "Seven, arr."
+        assert (await host.say("thanks", "2")).output["text"] == "fine"
+        told = host.told()
+        assert model.requests[-1].body["messages"][0]["content"] == "You are Ada."
+        for text in ("what?", "Bob tells you.", "did it", "Seven, arr.", "thanks"):
+            assert sum(said.count(text) for _, said in told) == 1
+        assert told[-1][0] == "user"
+        assert [turn["status"] for turn in host.session["turns"]] == ["completed"] * 3
+
+
 async def test_a_busy_session_rejects(host: Host) -> None:
     host.hold("Ada")
     first = await host.say("hi", "1", wait=False)

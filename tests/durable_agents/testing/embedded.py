@@ -57,24 +57,21 @@ class Embedded:
         self.commit(lambda tx: instances.start(tx, new, set()))
         await self.settle()
 
-    async def raise_event(self, instance_id: str, name: str, data: Any) -> None:
+    def raise_event(self, instance_id: str, name: str, data: Any) -> None:
         self.commit(lambda tx: controls.raise_event(tx, instance_id, name, json.dumps(data)))
-        await self.settle()
 
-    async def terminate(self, instance_id: str) -> None:
+    def terminate(self, instance_id: str) -> None:
         self.commit(lambda tx: controls.terminate(tx, instance_id, None, recurse=True))
-        await self.settle()
 
-    async def suspend(self, instance_id: str) -> None:
-        self.commit(lambda tx: controls.suspend(tx, instance_id, ""))
-        await self.settle()
+    def suspend(self, instance_id: str) -> None:
+        self.commit(lambda tx: controls.suspend(tx, instance_id, None))
 
-    async def resume(self, instance_id: str) -> None:
-        self.commit(lambda tx: controls.resume(tx, instance_id, ""))
-        await self.settle()
+    def resume(self, instance_id: str) -> None:
+        self.commit(lambda tx: controls.resume(tx, instance_id, None))
 
     async def advance(self, duration: timedelta) -> None:
         end = self.now + int(duration.total_seconds() * 1_000_000)
+        await self.settle()
         while (due := messages.next_due(self.connection)) is not None and due <= end:
             self.now = max(self.now, due)
             self.commit(lambda tx: messages.deliver_due(tx))

@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from durabletask.entities import EntityInstanceId
 
 from durable_agents.testing import (
     START,
@@ -240,3 +242,27 @@ async def test_function_that_never_ends_is_named() -> None:
     async with DurableTest(app, patience=0.3) as host:
         with pytest.raises(TimeoutError, match="still run: sleeper"):
             await host.start("sleeps")
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("call_activity", "ActivityFunctionNotFound"),
+        ("call_sub_orchestrator", "OrchestratorFunctionNotFound"),
+        ("call_entity", "EntityOperationFailedException"),
+    ],
+)
+async def test_unknown_function_fails_the_call_as_on_a_real_host(call: str, kind: str) -> None:
+    app = create_app()
+
+    @app.orchestration_trigger(context_name="context")
+    def calls_nobody(context: Any, _: Any) -> Any:
+        target = [EntityInstanceId("nobody", "x"), "add"] if call == "call_entity" else ["nobody"]
+        yield getattr(context, call)(*target)
+
+    async with DurableTest(app) as host:
+        run = await host.run("calls_nobody")
+    assert run.failure is not None
+    inner = run.failure.inner or run.failure
+    assert kind in f"{inner}"
+    assert "the app has no" in f"{inner}"

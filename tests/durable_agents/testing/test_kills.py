@@ -15,7 +15,7 @@ from tests.durable_agents.testing.shop import create_app as create_shop
 EVENTS = [("RED", 1), ("blue", 2), ("red", 3)] * 3
 
 property_test = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -91,10 +91,11 @@ async def test_app_that_is_made_by_a_function_is_made_anew_by_a_kill() -> None:
     assert_completed(run, ["on"])
 
 
-async def test_kill_during_a_request_breaks_its_connection() -> None:
+@pytest.mark.parametrize("flow", ["native", "approval"])
+async def test_kill_during_a_request_breaks_its_connection(flow: str) -> None:
     async with DurableTest(create_shop, kill_after=1) as host:
         with pytest.raises(ConnectionResetError, match="killed during POST"):
-            await host.request("POST", "/api/flows/native", json=1)
-        await host.settle()
+            await host.request("POST", f"/api/flows/{flow}", json=1)
         (run,) = host.runs
+        await host.raise_event(run, "answer", [2, 1.0])
         assert_completed(run, [2, 1.0])
