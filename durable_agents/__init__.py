@@ -1,6 +1,6 @@
 """Durable agents: every call of an agent is a durable activity, and its outcome tells the truth."""
 
-from durable_agents.agent import Agent, AgentTool
+from durable_agents.agent import Agent, AgentTool, ApprovalPolicy
 from durable_agents.app import AgentBlueprint, AgentFunctionApp
 from durable_agents.errors import (
     AgentCallFailed,
@@ -44,6 +44,7 @@ from durable_agents.models import (
     chat_client_from_environment,
 )
 from durable_agents.payloads import payload_store_from_environment
+from durable_agents.people import Answer, Escalation, HumanRequest, ask_person
 from durable_agents.sessions import SessionPolicy
 from durable_agents.tools import ToolContext, ToolError, tool
 
@@ -59,6 +60,8 @@ __all__ = [
     "AgentSession",
     "AgentTimeout",
     "AgentTool",
+    "Answer",
+    "ApprovalPolicy",
     "AzureOpenAIChatClient",
     "AzureOpenAIChatCompletionClient",
     "AzureOpenAIResponsesClient",
@@ -67,6 +70,8 @@ __all__ = [
     "CodeChanged",
     "ConfigurationError",
     "DurableAgent",
+    "Escalation",
+    "HumanRequest",
     "ImagePart",
     "InvalidAgent",
     "InvalidAgentOutput",
@@ -91,6 +96,7 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "ToolFailed",
+    "ask_person",
     "chat_client_from_environment",
     "payload_store_from_environment",
     "tool",

@@ -70,7 +70,8 @@ class Agent:
         description: What the agent is for, for people and for agents that may hand over to it.
         chat_client: The model behind it; None for the one of the app.
         tools: What it may call: functions, `@tool`s, other agents `as_tool()`.
-        handoffs: The agents to which it may hand a conversation over.
+        handoffs: The agents to which it may hand a conversation over; by their names where they
+            may hand it back.
         response_format: The form of its answers, where a call asks for no other.
         options: Fields of the model request, as its server calls them (`temperature`).
         retry: How its calls are retried; None for the policy of the app.
@@ -89,7 +90,7 @@ class Agent:
     description: str = ""
     chat_client: ChatModel | None = None
     tools: "Sequence[Tool | AgentTool | Callable[..., Any]]" = ()
-    handoffs: "Sequence[Agent]" = ()
+    handoffs: "Sequence[Agent | str]" = ()
     response_format: ResponseFormat | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     retry: RetryPolicy | None = None
@@ -99,7 +100,7 @@ class Agent:
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_agent_name(self.name):
             raise InvalidAgent(
                 f"agent {self.name!r}: a name starts with a letter and has letters, digits, "
                 "'_' and '-' after it, 63 characters at most."
@@ -117,3 +118,8 @@ class Agent:
             description: What it is for; the agent's description, if none is given.
         """
         return AgentTool(self, name or self.name, description or self.description)
+
+
+def is_agent_name(name: str) -> bool:
+    """Return whether an agent can have this name."""
+    return _NAME.fullmatch(name) is not None

@@ -1,8 +1,7 @@
 """The function app: turns agents into functions, and gives orchestrators a way to call them."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import azure.durable_functions as df
@@ -12,19 +11,20 @@ from durabletask.payload import PayloadStore
 from durabletask.task import RetryPolicy
 
 from durable_agents.agent import Agent
-from durable_agents.call import CALL_FUNCTION, AgentCall, AnyContext, CallPlan, as_result
-from durable_agents.errors import AgentCallFailed, AgentNotRegistered
-from durable_agents.failure_text import to_text
+from durable_agents.call import AnyContext
+from durable_agents.errors import AgentNotRegistered
+from durable_agents.function_list import (
+    BUILT_IN_NAMES,
+    DurableFunction,
+    built_in_functions,
+    functions_of_agent,
+)
 from durable_agents.handle import DurableAgent
+from durable_agents.http.routes import NAMES as HTTP_NAMES
 from durable_agents.http.routes import AgentRoutes
-from durable_agents.messages import AgentResponse, CallPolicy, TimedCall
 from durable_agents.model import ChatModel
-from durable_agents.people import ANSWER_FUNCTION, ENTITY_NAME, HumanRequestEntity, answer_request
 from durable_agents.registry import Registry
 from durable_agents.retry import default_retry_policy
-from durable_agents.run import run_orchestrator
-from durable_agents.session_turns import ENDED_FUNCTION, instance_ended
-from durable_agents.sessions import session_entity
 
 
 class _FlowDecorators(df.Blueprint):
@@ -97,26 +97,15 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         self._registry = Registry(
             retry or default_retry_policy(os.environ),
             chat_client,
-            reserved=(CALL_FUNCTION, ANSWER_FUNCTION, ENDED_FUNCTION, ENTITY_NAME),
+            reserved=(*BUILT_IN_NAMES, *HTTP_NAMES),
             payload_store=payload_store,
         )
-        self._add_built_ins()
+        for one in built_in_functions(self._registry):
+            self._add(one)
         if http_routes:
             AgentRoutes(self._registry).register(self)
         for agent in agents:
             self.add_agent(agent)
-
-    def _add_built_ins(self) -> None:
-        self.function_name(CALL_FUNCTION)(
-            self.orchestration_trigger("context", CALL_FUNCTION)(_timed_call(self._registry))
-        )
-        self.function_name(ANSWER_FUNCTION)(
-            self.orchestration_trigger("context", ANSWER_FUNCTION)(answer_request)
-        )
-        self.function_name(ENTITY_NAME)(
-            self.entity_trigger("context", ENTITY_NAME)(HumanRequestEntity)
-        )
-        self._add_activity(ENDED_FUNCTION, instance_ended)
 
     @property
     def agents(self) -> Mapping[str, Agent]:
@@ -132,25 +121,24 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         Raises:
             InvalidAgent: The name is taken, or there is no model for the agent.
         """
-        agents, tools = self._registry.add(agent)
-        for one in agents:
-            self._add_activity(one.name, one.activity)
-            self.orchestration_trigger("context", one.run_name)(
-                run_orchestrator(self._registry, one.run_name)
-            )
-            self.entity_trigger("context", one.session_name)(
-                session_entity(one.name, one.agent.sessions)
-            )
-        for one in tools:
-            activity = self._registry.tool_activity(one.activity)
-            assert activity is not None
-            self.activity_trigger(input_name="request", activity=one.activity)(activity)
+        for one in functions_of_agent(self._registry, agent):
+            self._add(one)
 
-    def _add_activity(self, name: str, activity: Callable[..., Any]) -> None:
-        # The client's settings alone, a text: see durable_clients.
-        bound = self.activity_trigger(input_name="request", activity=name)(activity)
-        bind: Callable[..., Any] = self.generic_input_binding  # pyright: ignore
-        bind("client", "durableClient")(bound)
+    def _add(self, one: DurableFunction) -> None:
+        trigger: Callable[..., FunctionBuilder]
+        match one.kind:
+            case "activity":
+                trigger = self.activity_trigger(input_name="request", activity=one.name)
+            case "orchestrator":
+                trigger = self.orchestration_trigger("context", one.name)
+            case "entity":
+                trigger = self.entity_trigger("context", one.name)
+        bound = trigger(one.body)
+        if one.client:
+            # The client's settings alone, a text: see durable_clients.
+            bind: Callable[..., Any] = self.generic_input_binding  # pyright: ignore
+            bound = bind("client", "durableClient")(bound)
+        self.function_name(one.name)(bound)
 
     def get_agent(self, context: AnyContext, name: str) -> DurableAgent:
         """Return the agent `name`, to be called in the orchestration of `context`.
@@ -166,37 +154,14 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         if isinstance(function_container, AgentBlueprint):
             function_container.use(self._registry)
 
+    def get_functions(self) -> Any:
+        """Return the app's functions; the worker calls this when it indexes them.
+
+        Raises:
+            InvalidAgent: An agent may hand over to one that is not registered.
+        """
+        self._registry.require_complete()
+        return super().get_functions()
+
     # The base class has this second name for the same function.
     register_blueprint = register_functions
-
-
-def _timed_call(registry: Registry) -> Callable[[Any], Generator[Any, Any, dict[str, Any]]]:
-    """Return the orchestrator of calls with a time limit."""
-
-    def call_agent(
-        context: df.DurableOrchestrationContext,
-    ) -> Generator[Any, Any, dict[str, Any]]:
-        call = TimedCall.model_validate(context.get_input())
-        try:
-            response: AgentResponse = yield _call(context, registry, call)
-        except AgentCallFailed as error:
-            # As in an activity: what str() gives is all that crosses the boundary.
-            error.args = (to_text(error),)
-            raise
-        return as_result(response)
-
-    return call_agent
-
-
-def _call(context: AnyContext, registry: Registry, call: TimedCall) -> AgentCall:
-    registered = registry.get(call.agent)
-    plan = CallPlan(
-        agent=call.agent,
-        model=registered.model.model,
-        activity=registered.activity,
-        request=call.request,
-        policy=call.request.policy or CallPolicy(),
-        timeout=timedelta(seconds=call.timeout),
-        recorded=True,  # the flow makes the value: it has the class
-    )
-    return AgentCall(context, plan, datetime.fromisoformat(call.deadline))

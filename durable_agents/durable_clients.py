@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 import azure.durable_functions as df
 from durabletask.client import AsyncTaskHubGrpcClient
 
+from durable_agents.errors import AgentCallFailed
+
 type _Clients = dict[str, AsyncTaskHubGrpcClient]
 
 _open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
@@ -22,7 +24,14 @@ def durable_client(settings: str) -> AsyncTaskHubGrpcClient:
 
     Args:
         settings: The text of the binding, or the key of a factory that was registered.
+
+    Raises:
+        AgentCallFailed: It is empty: there is no durable client.
     """
+    if not settings:
+        raise AgentCallFailed(
+            "a session needs a durable client, and there is none: AgentWorker(..., client=...)"
+        )
     clients = _open.setdefault(asyncio.get_running_loop(), {})
     client = clients.get(settings)
     if client is None:
@@ -30,6 +39,12 @@ def durable_client(settings: str) -> AsyncTaskHubGrpcClient:
         client = factory() if factory is not None else df.DurableFunctionsClient(settings)
         clients[settings] = client
     return client
+
+
+async def close_clients() -> None:
+    """Close the clients of the running loop, before the loop itself ends."""
+    for client in _open.pop(asyncio.get_running_loop(), {}).values():
+        await client.close()
 
 
 def register_factory(key: str, factory: Callable[[], AsyncTaskHubGrpcClient]) -> None:

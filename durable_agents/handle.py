@@ -23,7 +23,7 @@ from durable_agents.messages import (
 from durable_agents.model import RESERVED_OPTIONS
 from durable_agents.registry import RegisteredAgent
 from durable_agents.retry import call_policy
-from durable_agents.structured_output import OutputFormat, ResponseFormat
+from durable_agents.structured_output import OutputFormat, ResponseFormat, hides_an_object
 
 type OnBusy = Literal["reject", "queue", "interrupt", "steer"]
 type Given = str | Sequence[str | Message | TextPart | ImagePart]
@@ -294,6 +294,8 @@ def require_options(options: Mapping[str, Any], agent: str) -> None:
         json.dumps(options, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:  # also pydantic's
         raise InvalidInput(f"agent '{agent}': the options are not JSON data.") from None
+    if hides_an_object(options):
+        raise InvalidInput(f"agent '{agent}': the options use names that are reserved.")
 
 
 def _output(response_format: object) -> OutputFormat | None:

@@ -407,6 +407,7 @@ class RunRequest(BaseModel, frozen=True):
         principal: Who called, if the platform says so.
         depth: How many agents have been asked as tools above this one.
         body_hash: Of the HTTP request that began the run, when it had an `Idempotency-Key`.
+        unset: Which of the fields above are the agent's to say; the run's first step finds out.
     """
 
     version: int = 1
@@ -423,6 +424,7 @@ class RunRequest(BaseModel, frozen=True):
     principal: Principal | None = None
     depth: int = 0
     body_hash: str = ""
+    unset: tuple[Literal["policy", "limits", "on_busy", "output"], ...] = ()
 
 
 class ToolRequest(BaseModel, frozen=True):

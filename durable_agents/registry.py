@@ -119,6 +119,19 @@ class Registry:
             raise AgentNotRegistered(f"no agent is named '{name}'; registered: {known}.")
         return registered
 
+    def require_complete(self) -> None:
+        """See that every agent that is named is there.
+
+        Raises:
+            InvalidAgent: An agent may hand over to one that is not registered.
+        """
+        for one in self._agents.values():
+            for target in one.toolset.targets:
+                if target not in self._agents:
+                    raise InvalidAgent(
+                        f"agent '{one.name}' may hand over to '{target}', which is not registered."
+                    )
+
     def tool_activity(self, name: str) -> ToolActivity | None:
         """Return the activity of a tool; None if the app has no such tool any more."""
         known = self._tools.get(name)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from durable_agents.durable_clients import durable_client
-from durable_agents.errors import AgentCallFailed
 from durable_agents.messages import Message, ModelRequest, SessionTurn
 from durable_agents.sessions import (
     SessionState,
@@ -43,8 +42,6 @@ async def read_conversation(client: str, asked: ModelRequest) -> Conversation:
     """
     if asked.session is None:
         return Conversation(asked.messages or (Message.of("user", asked.message),))
-    if not client:
-        raise AgentCallFailed("a session needs a durable client, and there is none")
     state = await read_session(client, asked.session)
     before, steering = conversation(state, asked.session)
     if asked.session.older and state is not None:

@@ -72,6 +72,8 @@ class OutputFormat:
             wrapper = given["json_schema"]
             name, given = str(wrapper.get("name", name)), wrapper.get("schema")
         try:
+            if hides_an_object(given):
+                raise UnusableSchema("it uses property names that are reserved")
             json_schema.require_usable(given)
             return cls(_output_schema(name, given), None)
         except (UnusableSchema, ValueError) as error:  # pydantic's are ValueErrors
@@ -99,7 +101,7 @@ class OutputFormat:
             return Invalid(f"the answer is not valid JSON: {error}")
         if self._model is None:
             found = json_schema.problems(value, self.schema.json_schema)
-            if not found and _hides_an_object(value):
+            if not found and hides_an_object(value):
                 found = ["the answer uses property names that are reserved"]
             return Invalid(_listed(found)) if found else Valid(value)
         try:
@@ -140,6 +142,16 @@ def judge(request: ModelRequest, text: str) -> Verdict | None:
     found = output.read(value or text)
     problem = found.problem if isinstance(found, Invalid) else ""
     return Verdict(policy=request.policy, judged=True, problem=problem, value=value)
+
+
+def hides_an_object(value: object) -> bool:
+    """Whether JSON data has something in it that the SDK's codec takes for a stored object."""
+    if isinstance(value, list):
+        return any(hides_an_object(item) for item in cast("list[object]", value))
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return set(members) >= _ENVELOPE or any(map(hides_an_object, members.values()))
+    return False
 
 
 class _Formats:
@@ -208,12 +220,3 @@ def _listed(found: list[str]) -> str:
     shown = "; ".join(found[:_MOST_PROBLEMS])
     more = len(found) - _MOST_PROBLEMS
     return f"{shown}; and {more} more" if more > 0 else shown
-
-
-def _hides_an_object(value: object) -> bool:
-    if isinstance(value, list):
-        return any(_hides_an_object(item) for item in cast("list[object]", value))
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        return set(members) >= _ENVELOPE or any(map(_hides_an_object, members.values()))
-    return False

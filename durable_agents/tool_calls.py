@@ -52,7 +52,10 @@ class ToolCallTask(OwnTask[ToolResult]):
 
     def _call(self) -> None:
         payload = self._request.model_dump(mode="json", exclude_defaults=True)
-        activity: Task[Any] = self._orchestration.call_activity(self._activity, input=payload)
+        # With its type: the tool may be gone, and its result is in the history all the same.
+        activity: Task[Any] = self._orchestration.call_activity(
+            self._activity, input=payload, return_type=ToolResult
+        )
         Then(activity, self._answered)
         attempt, timeout = self._request.attempt, self._prepared.policy.timeout
         if timeout is not None:

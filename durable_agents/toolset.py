@@ -38,14 +38,29 @@ _NOTHING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Handoff:
-    """A transfer of the conversation to another agent, as a tool that the model may call."""
+    """A transfer of the conversation to another agent, as a tool that the model may call.
 
-    agent: Agent
+    Attributes:
+        target: The other agent's name.
+        about: What it is for, for the model.
+        agent: The other agent, unless it is given by its name alone.
+    """
+
+    target: str
+    about: str = ""
+    agent: Agent | None = None
+
+    @classmethod
+    def to(cls, other: Agent | str) -> "Handoff":
+        """Return the transfer to an agent."""
+        if isinstance(other, str):
+            return cls(other)
+        return cls(other.name, other.description, other)
 
     @property
     def name(self) -> str:
         """The tool's name."""
-        name = f"transfer_to_{self.agent.name}"
+        name = f"transfer_to_{self.target}"
         if len(name) <= _LONGEST_NAME:
             return name
         return f"{name[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -53,8 +68,8 @@ class Handoff:
     @property
     def description(self) -> str:
         """What the model is told it is for."""
-        about = f": {self.agent.description}" if self.agent.description else ""
-        return f"Hand this conversation over to {self.agent.name}{about}"
+        about = f": {self.about}" if self.about else ""
+        return f"Hand this conversation over to {self.target}{about}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ class Toolset:
             given if isinstance(given, Tool | AgentTool) else _as_tool(given, agent.name)
             for given in agent.tools
         ]
-        offered += [Handoff(to) for to in agent.handoffs]
+        offered += [Handoff.to(other) for other in agent.handoffs]
         by_name: dict[str, Tool | AgentTool | Handoff] = {}
         for one in offered:
             if one.name in by_name:
@@ -102,7 +117,12 @@ class Toolset:
     def agents(self) -> tuple[Agent, ...]:
         """The agents that it may ask, or hand over to."""
         others = [one for one in self.by_name.values() if isinstance(one, AgentTool | Handoff)]
-        return tuple(one.agent for one in others)
+        return tuple(one.agent for one in others if one.agent is not None)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the agents that it may hand over to."""
+        return tuple(one.target for one in self.by_name.values() if isinstance(one, Handoff))
 
     def prepare(
         self, calls: tuple[ToolCall, ...], *, disabled: bool = False
@@ -127,7 +147,7 @@ class Toolset:
                 problem = f"no tool named '{call.name}'; tools: {names}"
                 return PreparedCall(call=kept, action="tell", problem=problem)
             case Handoff():
-                return PreparedCall(call=kept, action="hand_off", target=one.agent.name)
+                return PreparedCall(call=kept, action="hand_off", target=one.target)
             case AgentTool():
                 message = _message(call.arguments)
                 if not message:

@@ -45,18 +45,20 @@ def recorded_turns(history: Sequence[pb.HistoryEvent]) -> list[RecordedTurn]:
 
 
 async def replayed_actions(
-    functions: AppFunctions, turn: RecordedTurn | Turn, instance_id: str = "i-1"
+    functions: AppFunctions, turn: RecordedTurn | Turn, instance_id: str = ""
 ) -> list[pb.OrchestratorAction]:
     """Return what today's code asks for in a turn of the past."""
-    request = pb.OrchestratorRequest(
-        instanceId=instance_id, pastEvents=turn.past, newEvents=turn.news
-    )
-    name = next(
-        event.executionStarted.name
+    started = next(
+        event.executionStarted
         for event in [*turn.past, *turn.news]
         if event.HasField("executionStarted")
     )
-    response = await functions.turn(name, request)
+    request = pb.OrchestratorRequest(
+        instanceId=instance_id or started.orchestrationInstance.instanceId or "i-1",
+        pastEvents=turn.past,
+        newEvents=turn.news,
+    )
+    response = await functions.turn(started.name, request)
     return list(response.actions)
 
 

@@ -76,4 +76,4 @@ def test_registering_of_the_agents_page_runs() -> None:
     page = (ROOT / "docs" / "agents.md").read_text()
     names: dict[str, durable_agents.AgentFunctionApp] = {}
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], names)
-    assert list(names["app"].agents) == ["FrenchTranslator", "EditorAgent"]
+    assert list(names["app"].agents) == ["FrenchTranslator", "EditorAgent", "Clerk"]

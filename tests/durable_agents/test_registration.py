@@ -109,3 +109,20 @@ async def test_agents_own_model_goes_before_the_apps(
         return (yield app.get_agent(context, "Ada").run("Hello?")).text
 
     assert (await VirtualHost(app).run("story")).output == "An answer."
+
+
+def test_agents_may_hand_over_to_one_another_by_name(chat_client: OpenAIChatClient) -> None:
+    ada = Agent(name="Ada", handoffs=["Bob"])
+    bob = Agent(name="Bob", description="Knows bolts.", handoffs=[ada])
+    app = AgentFunctionApp([bob], chat_client=chat_client)
+    names = {one.get_function_name() for one in app.get_functions()}
+    assert {"Ada", "run-Ada", "Bob", "run-Bob"} <= names
+    assert list(app.agents) == ["Bob"]
+
+
+def test_agent_that_may_hand_over_to_nobody_is_an_error_at_startup(
+    chat_client: OpenAIChatClient,
+) -> None:
+    app = AgentFunctionApp([Agent(name="Ada", handoffs=["Bobby"])], chat_client=chat_client)
+    with pytest.raises(InvalidAgent, match="'Ada' may hand over to 'Bobby', which is not"):
+        app.get_functions()

@@ -24,8 +24,9 @@ MODEL_SETTINGS = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", 
 class Runtime:
     """`python -m local_runtime start` on ports and a data folder that outlive its processes."""
 
-    def __init__(self, data: Path, settings: dict[str, str]) -> None:
+    def __init__(self, data: Path, settings: dict[str, str], app: Path = ROOT) -> None:
         self.data = data
+        self._app = app
         self.http_port, self.grpc_port, self.dashboard_port = (free_port() for _ in range(3))
         self.base_url = f"http://127.0.0.1:{self.http_port}"
         self._environment = {
@@ -39,6 +40,7 @@ class Runtime:
         """Start it and wait until its banner says that it runs."""
         self._process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-m", "local_runtime", "start", "--data", str(self.data)],
+            *["--app", str(self._app)],
             *["--port", str(self.http_port), "--scheduler-port", str(self.grpc_port)],
             *["--dashboard-port", str(self.dashboard_port)],
             env=self._environment,

@@ -3,6 +3,7 @@
 A recorded history is replayed for ever. So a flow here is never changed: a new one gets a new name.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -10,7 +11,16 @@ from durabletask.task import RetryPolicy
 from pydantic import BaseModel, Field
 
 from agents import content, translation
-from durable_agents import Agent, AgentBlueprint, AgentFunctionApp, ChatModel, ModelRejected
+from durable_agents import (
+    Agent,
+    AgentBlueprint,
+    AgentFunctionApp,
+    ApprovalPolicy,
+    ChatModel,
+    ModelRejected,
+    ToolError,
+    tool,
+)
 from orchestrations import content_pipeline
 from orchestrations import translation as translation_flow
 
@@ -35,16 +45,39 @@ def create_app(
 ) -> AgentFunctionApp:
     """Return the app; the other arguments are what a later version of its code has changed."""
     agents = [Agent(name=name, **{"instructions": f"You are {name}.", **agent}) for name in NAMES]
+    ada, bob = agents
+    clerk = Agent(
+        name="Clerk",
+        **{"instructions": "You are Clerk.", **agent},
+        tools=[stock, order, ada.as_tool(description="Knows everything.")],
+        handoffs=[bob],
+        approvals=ApprovalPolicy(timeout=timedelta(seconds=1)),
+    )
     app = AgentFunctionApp(
-        [*translation.AGENTS, *content.AGENTS, *agents], chat_client=chat_client, retry=retry
+        [*translation.AGENTS, *content.AGENTS, *agents, clerk], chat_client=chat_client, retry=retry
     )
     app.register_functions(translation_flow.flows)
     app.register_functions(content_pipeline.flows)
     app.register_functions(_flows(city))
+    app.register_functions(_flows_with_tools(city))
     return app
 
 
 NAMES = ("Ada", "Bob")
+
+
+@tool
+def stock(item: str) -> int:
+    """How many of an item there are."""
+    if item == "air":
+        raise ToolError("there is no end of it")
+    return len(item)
+
+
+@tool(approval="always")
+def order(item: str, count: int = 1) -> str:
+    """Order some."""
+    return f"{count} {item}"
 
 
 def _flows(city: type[BaseModel]) -> AgentBlueprint:
@@ -95,5 +128,17 @@ def _flows(city: type[BaseModel]) -> AgentBlueprint:
         answer = yield flows.get_agent(context, "Ada").run(context.get_input(), timeout=1)
         yield context.wait_for_external_event("go")
         return answer.text
+
+    return flows
+
+
+def _flows_with_tools(city: type[BaseModel]) -> AgentBlueprint:
+    flows = AgentBlueprint()
+
+    @flows.orchestration_trigger(context_name="context")
+    def with_tools(context: df.DurableOrchestrationContext) -> Any:
+        clerk = flows.get_agent(context, "Clerk")
+        answer = yield clerk.run(context.get_input(), response_format=city)
+        return [answer.value.name, answer.usage.total_tokens]
 
     return flows

@@ -17,13 +17,28 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
 from local_runtime.scheduler.client import SchedulerClient
-from tests.durable_agents.scripted_model import Reply, ScriptedModel, fails, says
+from tests.durable_agents.scripted_model import Reply, ScriptedModel, calls, fails, says
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 WEBHOOK = "/runtime/webhooks/durabletask"
 PARIS = json.dumps({"name": "Paris", "people": 2100000})
 
+RUN = {"agent": "Clerk", "messages": [{"role": "user", "parts": [{"text": "How many?"}]}]}
+STOCK = calls(("c1", "stock", '{"item": "bolt"}'))
+SEVERAL = calls(
+    ("c1", "stock", '{"item": "bolt"}'),
+    ("c2", "stock", '{"item": "air"}'),
+    ("c3", "order", '{"item": "nut"}'),
+    ("c4", "Ada", '{"message": "And you?"}'),
+    ("c5", "nothing", "{}"),
+    text="Let me see.",
+)
+HANDOFF = calls(
+    ("c1", "stock", '{"item": "bolt"}'), ("c2", "transfer_to_Bob", "{}"), text="Bob tells you."
+)
+
+# The name of an orchestration, and after a dot what sets one of its histories apart.
 FLOWS: dict[str, tuple[Any, list[Reply], str]] = {
     "agent_orchestration_workflow": ("Capital?", [says("Paris."), says("The same.")], ""),
     "content_pipeline": (
@@ -42,6 +57,12 @@ FLOWS: dict[str, tuple[Any, list[Reply], str]] = {
     "never_fits": ("Which?", [says('{"name": "Paris"}')], ""),
     "swapped": ("Hello?", [says("One."), says("Two.")], ""),
     "timed": ("Hello?", [says("In time.")], "go"),
+    "with_tools": ("How many?", [STOCK, says("In Paris?"), says(PARIS)], ""),
+    "run-Ada": (RUN | {"agent": "Ada"}, [fails(500), says("Ada here.")], ""),
+    "run-Clerk": (RUN, [SEVERAL, says("Ada's word."), says("All is told.")], ""),
+    "run-Clerk.handoff": (RUN, [HANDOFF, says("Bob here.")], ""),
+    "run-Clerk.session": (RUN | {"session": "s1"}, [STOCK, says("Four.")], ""),
+    "run-Clerk.session2": (RUN | {"session": "s1"}, [says("As I said.")], ""),
 }
 
 
@@ -89,7 +110,8 @@ async def _run(name: str, model: ScriptedModel, ports: list[int]) -> dict[str, A
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[0]}{WEBHOOK}", timeout=60) as http,
         SchedulerClient.open(f"127.0.0.1:{ports[1]}", "default") as client,
     ):
-        (await http.post(f"/orchestrators/{name}/{name}", json=given)).raise_for_status()
+        orchestration = name.partition(".")[0]
+        (await http.post(f"/orchestrators/{orchestration}/{name}", json=given)).raise_for_status()
         if event:
             history = f"/instances/{name}?showHistory=true"
             while not _settled((await http.get(history)).json()):  # noqa: ASYNC110 - no change is told
@@ -102,7 +124,7 @@ async def _run(name: str, model: ScriptedModel, ports: list[int]) -> dict[str, A
             pb.StreamInstanceHistoryRequest(instanceId=name), metadata=client.metadata
         )
         events = [_plain(event) async for chunk in stream for event in chunk.events]
-    return {"orchestration": name, "events": events}
+    return {"orchestration": orchestration, "events": events}
 
 
 def _plain(event: pb.HistoryEvent) -> dict[str, Any]:

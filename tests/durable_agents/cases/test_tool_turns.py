@@ -1,11 +1,20 @@
 """Turns with tools: none of them is the answer, and no failure after one repeats it."""
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from durable_agents import Agent, ToolContext, ToolError, tool
+from durable_agents import (
+    Agent,
+    AgentFunctionApp,
+    OpenAIChatClient,
+    ToolContext,
+    ToolError,
+    tool,
+)
+from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
 from tests.durable_agents.cases.whole_run import Effects, in_turn, only_run, roles, run_input
 from tests.durable_agents.scripted_model import DROP, ScriptedModel, calls, fails, says
@@ -175,3 +184,39 @@ async def test_words_of_an_exception_are_not_told(
     assert "ConnectionError" in model.requests[1].message
     assert "hunter2" not in histories
     assert effects.lines == ["charge"]
+
+
+async def test_tool_that_is_removed_while_a_run_waits_has_done_what_it_has_done(
+    chat_client: OpenAIChatClient, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kind of case 31: a deployment repeats nothing, and breaks no history."""
+
+    @tool
+    def charge() -> str:
+        effects.add("charge")
+        return "charged"
+
+    @tool
+    def look() -> str:
+        return "seen"
+
+    tools: list[Any] = [charge, look]
+
+    def make() -> AgentFunctionApp:
+        return AgentFunctionApp([Agent(name="Ada", tools=tuple(tools))], chat_client=chat_client)
+
+    model.will(
+        calls(("c", "charge", "{}"), ("d", "look", "{}")),
+        calls(("c", "charge", "{}")),
+        says("done"),
+    )
+    async with DurableTest(make) as host:
+        host.hold("look")
+        run = await host.start("run-Ada", run_input())
+        tools.remove(charge)
+        host.kill()
+        await host.release()
+        assert run.output["text"] == "done"
+        assert await host.replay() == []
+    assert effects.lines == ["charge"]
+    assert "no tool named 'charge'" in model.requests[2].message

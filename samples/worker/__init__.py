@@ -1,0 +1,1 @@
+"""Agents on a plain Durable Task worker, without a Functions app."""
