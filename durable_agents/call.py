@@ -14,10 +14,10 @@ would fire long after the answer, for one more replay of a flow that goes on. Wi
 orchestration its timer is void, and so is a request that nobody has begun.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import azure.durable_functions as df
 from durabletask.task import (
@@ -100,6 +100,7 @@ class OwnTask[T](CompletableTask[T]):
     def __init__(self, context: AnyContext) -> None:
         super().__init__()
         self._context = context
+        self._ended_with: AgentCallFailed | None = None
 
     def end_with(self, error: AgentCallFailed) -> None:
         """End the task with an error.
@@ -107,9 +108,18 @@ class OwnTask[T](CompletableTask[T]):
         As `fail` does, but that can only make a TaskFailedError, and a flow's author wants to
         catch ModelRejected.
         """
-        self._exception: TaskFailedError | None = error
-        self._is_complete = True
-        self._notify_parent()
+        self._ended_with = error
+        self.fail(str(error), error)
+
+    def get_result(self) -> T:
+        """Return the result, or raise the error that the task has ended with."""
+        if self._ended_with is not None:
+            raise self._ended_with
+        return super().get_result()
+
+    def get_exception(self) -> TaskFailedError:
+        """Return the error that the task has ended with."""
+        return self._ended_with or super().get_exception()
 
     def _now(self) -> datetime:
         now = self._context.current_utc_datetime
@@ -384,3 +394,28 @@ class Then(CompositeTask[None]):
     def on_child_completed(self, task: Task[Any]) -> None:
         """Go on; the SDK calls this when the task has ended."""
         self._then(task)
+
+
+class AllOrFirstFailure[T](OwnTask[list[T]]):
+    """Ends with the results of all tasks, in their order, or as soon as one of them has failed.
+
+    The SDK's `when_all` waits for all of them before it fails.
+    """
+
+    def __init__(self, context: AnyContext, tasks: Sequence[Task[T]]) -> None:
+        super().__init__(context)
+        self._tasks = tasks
+        self._left = len(tasks)
+        if not tasks:
+            self.complete([])
+        for task in tasks:
+            Then(task, self._one_ended)
+
+    def _one_ended(self, task: Task[T]) -> None:
+        self._left -= 1
+        if self.is_complete:
+            return
+        if task.is_failed:
+            self.end_with(cast("AgentCallFailed", task.get_exception()))
+        elif not self._left:
+            self.complete([one.get_result() for one in self._tasks])

@@ -10,10 +10,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
+from durabletask.task import CancellableTask, OrchestrationContext, Task, when_any
 from pydantic import ValidationError
 
-from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
+from durable_agents.call import (
+    STOP_TIME,
+    AgentCall,
+    AllOrFirstFailure,
+    CallPlan,
+    OwnTask,
+    as_result,
+)
 from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
@@ -230,7 +237,9 @@ class AgentRun:
         if any(isinstance(task, ApprovedToolTask) for task in tasks):
             self._show("approval", [one.call.name for one in calls if one.approval])
         try:
-            results: list[ToolResult] = yield from self._until(when_all(tasks))
+            results: list[ToolResult] = yield from self._until(
+                AllOrFirstFailure(self._context, tasks)
+            )
         except AgentCallFailed:
             yield from self._give_up(tasks)
             raise
