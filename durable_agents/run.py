@@ -45,6 +45,7 @@ from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
 from durable_agents.run_rules import RULES_FUNCTION, RunRules, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
+from durable_agents.run_size import bounded
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
 from durable_agents.tool_calls import AgentToolTask, ApprovedToolTask, ToldTask, ToolCallTask
@@ -140,10 +141,10 @@ class AgentRun:
                         return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
-                    self._messages += yield from self._call_tools(calls)
+                    self._add_results((yield from self._call_tools(calls)))
                 case HandOff() as handoff:
                     self._add_said(response, handoff.calls)
-                    self._messages += yield from self._call_tools(handoff.calls, handoff)
+                    self._add_results((yield from self._call_tools(handoff.calls, handoff)))
                     self._hand_off(handoff)
 
     def _finish(self) -> Steps[bool]:
@@ -349,6 +350,9 @@ class AgentRun:
                 author=self._agent.name,
             )
         )
+
+    def _add_results(self, results: list[Message]) -> None:
+        self._messages = bounded([*self._messages, *results], len(results))
 
     def _hand_off(self, handoff: HandOff) -> None:
         for ignored in handoff.ignored:
