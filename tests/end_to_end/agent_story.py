@@ -100,8 +100,10 @@ def _next(request: Request) -> tuple[str, str, Reply]:
 class Stage(Runtime):
     """The runtime that the story is played in."""
 
-    def __init__(self, data: Path, settings: dict[str, str], app: Path) -> None:
-        super().__init__(data, settings, app)
+    def __init__(
+        self, data: Path, settings: dict[str, str], app: Path, options: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(data, settings, app, options)
         self._questions: dict[str, str] = {}  # approvals that were asked for, by instance
         self._listing = asyncio.Lock()
 
