@@ -20,6 +20,7 @@ from durable_agents.function_list import (
     functions_of_agent,
 )
 from durable_agents.handle import DurableAgent
+from durable_agents.http.routes import NAMES as HTTP_NAMES
 from durable_agents.http.routes import AgentRoutes
 from durable_agents.model import ChatModel
 from durable_agents.registry import Registry
@@ -96,7 +97,7 @@ class AgentFunctionApp(_FlowDecorators, df.DFApp):
         self._registry = Registry(
             retry or default_retry_policy(os.environ),
             chat_client,
-            reserved=BUILT_IN_NAMES,
+            reserved=(*BUILT_IN_NAMES, *HTTP_NAMES),
             payload_store=payload_store,
         )
         for one in built_in_functions(self._registry):

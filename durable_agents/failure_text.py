@@ -33,6 +33,8 @@ from durable_agents.messages import CallPolicy, TokenUsage
 
 _MARK = ' {"agent": '
 _LONGEST_CAUSE = 1000
+FAULT = "fault"
+"""The `code` of an error that stands for an exception that is none of the library's own."""
 
 # Only these come back as themselves: a type name read from a history never picks another class.
 _CLASSES = {
@@ -96,7 +98,11 @@ def from_details(details: FailureDetails, agent: str, model: str) -> AgentCallFa
     if kind is None:
         # Not an error of ours: a platform's refusal, or a fault in the code of the call.
         return AgentCallFailed(
-            f"{name}: {details.message}", agent=agent, model=model, details=_as_message(details)
+            f"{name}: {details.message}",
+            agent=agent,
+            model=model,
+            code=FAULT,
+            details=_as_message(details),
         )
     cause, facts = _parts(details.message)
     return kind(

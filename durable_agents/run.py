@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
+from pydantic import ValidationError
 
 from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
 from durable_agents.errors import (
@@ -18,6 +19,7 @@ from durable_agents.errors import (
     AgentCancelled,
     AgentTimeout,
     InvalidAgentOutput,
+    InvalidInput,
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
@@ -34,7 +36,7 @@ from durable_agents.messages import (
 )
 from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
-from durable_agents.run_rules import RULES_FUNCTION, with_rules
+from durable_agents.run_rules import RULES_FUNCTION, RunRules, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -48,9 +50,11 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
     """Return the orchestrator of an agent's runs."""
 
     def run_agent(context: OrchestrationContext, given: Any) -> Steps[dict[str, Any]]:
-        request = RunRequest.model_validate(given)
+        request = _read(given, name)
         if request.unset:
-            rules = yield context.call_activity(RULES_FUNCTION, input=request.agent)
+            rules: RunRules = yield context.call_activity(
+                RULES_FUNCTION, input=request.agent, return_type=RunRules
+            )
             request = with_rules(request, rules)
         run = AgentRun(context, registry, request)
         try:
@@ -63,6 +67,16 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
 
     run_agent.__name__ = run_agent.__qualname__ = name
     return run_agent
+
+
+def _read(given: Any, name: str) -> RunRequest:
+    try:
+        return RunRequest.model_validate(given)
+    except ValidationError as error:
+        # Without the input: a prompt has no place in a message or a log.
+        places = [".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)]
+        wrong = ", ".join(place for place in places if place) or "all of it"
+        raise InvalidInput(f"the input of {name} is not a run request (wrong: {wrong})") from None
 
 
 class AgentRun:

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from urllib.parse import quote
 
 import azure.functions as func
 from durabletask.client import (
@@ -12,9 +15,12 @@ from durabletask.client import (
     OrchestrationState,
     OrchestrationStatus,
 )
+from pydantic import ValidationError
 
+from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import MAX_BODY_BYTES, principal_of
+from durable_agents.http.requests import path_part, principal_of, text_body
+from durable_agents.http.scheduler_calls import asked, ended
 from durable_agents.messages import Principal
 from durable_agents.people import (
     ANSWER_FUNCTION,
@@ -29,12 +35,17 @@ from durable_agents.people import (
     request_entity_id,
     shown,
 )
-from durable_agents.people.rules import load, may_answer
+from durable_agents.people.rules import document, load, may_answer
+from durable_agents.people.words import is_yes
 from durable_agents.registry import Registry
 from durable_agents.tools import Tool
 
 _ANSWER_SECONDS = 30.0
 _AT_ONCE = 16
+_MOST_LISTED = 200
+_LIST_SECONDS = 20.0
+_PAGE = 500
+_AGES = (timedelta(hours=1), timedelta(days=1), timedelta(days=4), timedelta(days=15))
 _LIVE = {
     OrchestrationStatus.RUNNING,
     OrchestrationStatus.PENDING,
@@ -47,6 +58,9 @@ _SAID = {
     "already_answered": "the request was answered before",
     "too_late": "it is too late for an answer",
 }
+
+
+type _States = list[RequestState]  # within the class, `list` is a method
 
 
 class Approvals:
@@ -62,25 +76,33 @@ class Approvals:
         self._registry = registry
 
     async def list(self, request: func.HttpRequest) -> func.HttpResponse:
-        """Return the requests that wait for an answer, and that the caller may answer."""
-        query = EntityQuery(instance_id_starts_with=f"@{ENTITY_NAME}@", include_state=True)
-        entities = await self._client.get_all_entities(query)
-        documents = [cast("dict[str, Any] | None", entity.get_typed_state()) for entity in entities]
+        """Return the requests that wait for an answer, and that the caller may answer.
+
+        At most 200, the oldest first; of more, the newest, and `truncated` is true. With
+        `instance_id` in the query: those of one orchestration.
+        """
         principal = principal_of(request)
-        mine = [
-            document
-            for document in documents
-            if (state := load(document)) is not None
-            and state.status == "pending"
-            and may_answer(state, principal)
-        ]
-        rows = listed(mine)
-        alive = await self._alive({row["instance_id"] for row in rows})
+        wanted = request.params.get("instance_id", "")
+        prefix = str(request_entity_id(wanted, "q"))[:-1] if wanted else f"@{ENTITY_NAME}@"
+        found: _States = []
+        for query in _newest_first(prefix, _now()):
+            found += await self._pending(query, principal)
+            if len(found) > _MOST_LISTED:
+                break
+        found.sort(key=lambda one: one.asked_at, reverse=True)
+        kept = found[:_MOST_LISTED]
+        rows = listed([document(state) for state in kept])
+        alive = await self._alive({state.instance for state in kept})
         base = request.url.partition("?")[0].rstrip("/")
         for row in rows:
-            row["answer_url"] = f"{base}/{row['instance_id']}/{row['request_id']}"
-        body = {"approvals": [row for row in rows if row["instance_id"] in alive]}
-        return func.HttpResponse(json.dumps(body), mimetype="application/json")
+            parts = quote(row["instance_id"], safe=""), quote(row["request_id"], safe="")
+            row["answer_url"] = f"{base}/{parts[0]}/{parts[1]}"
+        return json_answer(
+            {
+                "approvals": [row for row in rows if row["instance_id"] in alive],
+                "truncated": len(found) > _MOST_LISTED,
+            }
+        )
 
     async def answer(self, request: func.HttpRequest) -> func.HttpResponse:
         """Take an answer: 200, or a problem 404, 409, 410, 422.
@@ -88,71 +110,73 @@ class Approvals:
         Raises:
             Problem: The answer was not accepted.
         """
-        instance = request.route_params.get("instance", "")
-        name = request.route_params.get("request", "")
+        instance = path_part(request, "instance")
+        name = path_part(request, "request")
         principal = principal_of(request)
         state = await self._read(instance, name)
+        # Who may not answer is not told that there is something to answer.
         if state is None or not may_answer(state, principal):
             raise _refused(Verdict(outcome="unknown"))
-        answer = self._checked(state, _body(request))
-        verdict = await self._give(instance, name, answer, principal)
+        answer = text_body(request)
+        if state.status == "pending" and not await self._alive({state.instance}):
+            await self._withdraw(state)
+        given = self._checked(state, answer)
+        verdict = await self._give(given.model_copy(update={"who": principal}))
         if verdict.outcome != "accepted":
             raise _refused(verdict)
         recorded = await self._read(instance, name)
-        body = shown(recorded) if recorded is not None else {"request_id": name}
-        return func.HttpResponse(json.dumps(body), mimetype="application/json")
+        return json_answer(shown(recorded) if recorded is not None else {"request_id": name})
+
+    async def _pending(self, query: EntityQuery, principal: Principal | None) -> "_States":
+        entities = await asked(self._client.get_all_entities(query), _LIST_SECONDS)
+        documents = (entity.get_typed_state() for entity in entities)
+        states = (_open(one) for one in documents)
+        return [state for state in states if state is not None and may_answer(state, principal)]
+
+    async def _withdraw(self, state: RequestState) -> None:
+        """Say that nobody asks any more: the orchestration was terminated while it asked."""
+        over = {"at": _now().isoformat(), "why": "the orchestration that asks has ended"}
+        entity = request_entity_id(state.instance, state.request.id)
+        await asked(self._client.signal_entity(entity, "withdraw", over))
 
     async def _read(self, instance: str, name: str) -> RequestState | None:
-        entity = await self._client.get_entity(request_entity_id(instance, name))
+        entity = await asked(self._client.get_entity(request_entity_id(instance, name)))
         if entity is None:
             return None
         return load(cast("dict[str, Any] | None", entity.get_typed_state()))
 
-    def _checked(self, state: RequestState, answer: str) -> str:
-        """Return the answer to record. What is over is left to the request itself to say.
+    def _checked(self, state: RequestState, answer: str) -> GivenAnswer:
+        """Return the answer as it is given to the request: with what only this app can see in it.
 
-        Whether the deadline has passed is not asked of this machine's clock: an answer that it
-        takes for late would be recorded without a check.
+        Whether the deadline has passed is not asked of this machine's clock: the request says.
         """
-        if state.status != "pending":
-            return answer
+        given = GivenAnswer(instance=state.instance, request=state.request.id, answer=answer)
+        if state.status != "pending" or state.request.kind != TOOL_APPROVAL:
+            return given
         tool = self._tool(state)
         if tool is None:
-            problems = check_answer(state, answer)
-        else:
-            problems, answer = check_approval(state, answer, tool.edit)
-        if problems:
-            raise _refused(Verdict(outcome="invalid", problems=tuple(problems)))
-        return answer
+            said = check_answer(state, answer)
+            if not said and is_yes(json.loads(answer)):
+                raise Problem(409, "CodeChanged", "the app has no such tool any more.")
+            return given
+        problems, answer = check_approval(state, answer, tool.edit)
+        return given.model_copy(update={"answer": answer, "problems": tuple(problems)})
 
     def _tool(self, state: RequestState) -> Tool | None:
-        if state.request.kind != TOOL_APPROVAL:
-            return None
         agent = self._registry.agents.get(state.request.agent)
         name = str(json.loads(state.request.details).get("tool", ""))
         tool = agent.toolset.by_name.get(name) if agent is not None else None
-        if not isinstance(tool, Tool):
-            raise Problem(
-                409, "CodeChanged", f"the app has no tool '{name:.100}' any more; it cannot run."
-            )
-        return tool
+        return tool if isinstance(tool, Tool) else None
 
-    async def _give(
-        self, instance: str, name: str, answer: str, principal: Principal | None
-    ) -> Verdict:
-        given = GivenAnswer(instance=instance, request=name, answer=answer, who=principal)
-        begun = await self._client.schedule_new_orchestration(
+    async def _give(self, given: GivenAnswer) -> Verdict:
+        id = f"answer-{uuid.uuid4().hex}"  # noqa: TID251 - outside any orchestration
+        start = self._client.schedule_new_orchestration(
             ANSWER_FUNCTION,
             input=given.model_dump(mode="json", exclude_defaults=True),
-            instance_id=f"answer-{uuid.uuid4().hex}",  # noqa: TID251 - outside any orchestration
+            instance_id=id,
         )
-        try:
-            state = await self._client.wait_for_orchestration_completion(
-                begun, timeout=_ANSWER_SECONDS
-            )
-        except TimeoutError:
-            state = None
-        return _verdict(state)
+        begun = await asked(start)
+        return _verdict(await ended(self._client, begun, _ANSWER_SECONDS))
 
     async def _alive(self, instances: set[str]) -> set[str]:
         """Return which orchestrations still wait: one that was terminated asks nobody."""
@@ -160,7 +184,8 @@ class Approvals:
 
         async def lives(instance: str) -> bool:
             async with room:
-                state = await self._client.get_orchestration_state(instance, fetch_payloads=False)
+                look = self._client.get_orchestration_state(instance, fetch_payloads=False)
+                state = await asked(look)
             return state is not None and state.runtime_status in _LIVE
 
         names = sorted(instances)
@@ -192,11 +217,30 @@ def _refused(verdict: Verdict) -> Problem:
     return Problem(status, code.get(status, "InvalidInput"), detail, members=members)
 
 
-def _body(request: func.HttpRequest) -> str:
-    body = request.get_body()
-    if len(body) > MAX_BODY_BYTES:
-        raise Problem(413, "InvalidInput", f"an answer has at most {MAX_BODY_BYTES} bytes.")
+def _newest_first(prefix: str, now: datetime) -> Iterator[EntityQuery]:
+    """Return queries that together find all requests, those that changed last at first."""
+    end: datetime | None = None
+    for age in (*_AGES, None):
+        begin = now - age if age is not None else None
+        yield EntityQuery(
+            instance_id_starts_with=prefix,
+            last_modified_from=begin,
+            last_modified_to=end,
+            page_size=_PAGE,
+        )
+        end = begin
+
+
+def _now() -> datetime:
+    # No deadline is held against it: a machine's clock may be wrong.
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def _open(kept: object) -> RequestState | None:
+    """Return what an entity keeps if it is a request that waits for an answer."""
+    if not isinstance(kept, dict) or cast("dict[str, Any]", kept).get("status"):
+        return None  # a status is kept once it is another than `pending`
     try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Problem(400, "InvalidInput", "the body is not UTF-8 text.") from None
+        return load(cast("dict[str, Any]", kept))
+    except ValidationError:
+        return None

@@ -9,6 +9,7 @@ from typing import Any
 import azure.functions as func
 
 from durable_agents.errors import AgentCallFailed
+from durable_agents.failure_text import FAULT
 
 # What is not here is a fault of ours.
 _STATUS = {
@@ -21,6 +22,7 @@ _STATUS = {
     "ModelRateLimited": 429,
     "ModelRejected": 502,
     "ModelUnavailable": 502,
+    "ResponseLost": 502,
     "InvalidAgentOutput": 502,
     "MaxTurnsExceeded": 502,
     "ToolFailed": 502,
@@ -76,8 +78,18 @@ class Problem(Exception):
 
 
 def failed_run(error: AgentCallFailed, correlation_id: str) -> Problem:
-    """Return how a run that has failed is answered."""
+    """Return how a run that has failed is answered.
+
+    The words of an exception that is none of the library's own are not: they may name anything.
+    """
     code = type(error).__name__
+    if error.code == FAULT:
+        return Problem(
+            500,
+            code,
+            "the run failed by a fault in the app; the run's history says which.",
+            members={"correlation_id": correlation_id, "agent": error.agent},
+        )
     members: dict[str, Any] = {"correlation_id": correlation_id}
     for name, fact in (("agent", error.agent), ("model", error.model), ("cause", error.cause)):
         if fact:
@@ -89,5 +101,9 @@ def failed_run(error: AgentCallFailed, correlation_id: str) -> Problem:
     headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    status = _STATUS.get(code, 500)
-    return Problem(status, code, str(error), members=members, headers=headers)
+    return Problem(status_for(code), code, str(error), members=members, headers=headers)
+
+
+def status_for(code: str) -> int:
+    """Return the HTTP status of an error of the library, by its name."""
+    return _STATUS.get(code, 500)

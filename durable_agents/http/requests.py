@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -15,8 +16,13 @@ from durable_agents.messages import Principal
 
 MAX_BODY_BYTES = 1_000_000
 _LONGEST_KEY = 256
-_LONGEST_WAIT_SECONDS = 220.0  # Azure's load balancer gives up after 230
+_LONGEST_NUMBER = 15
+_LONGEST_WAIT_SECONDS = 200.0  # Azure's load balancer gives up after 230 in all
 _DEFAULT_WAIT_SECONDS = 90.0
+_DEEPEST = 64
+# An object with this name in it is read as a stored Python object by the SDK.
+_RESERVED = "__class__"
+_SLASH = re.compile("%2f", re.IGNORECASE)
 _FIELDS = {
     "message",
     "session_id",
@@ -67,14 +73,7 @@ def read_run_call(request: func.HttpRequest) -> RunCall:
     Raises:
         Problem: 400, 413 or 415, with what is wrong.
     """
-    body = request.get_body()
-    if len(body) > MAX_BODY_BYTES:
-        raise Problem(
-            413,
-            "InvalidInput",
-            f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most.",
-        )
-    fields = _fields(body, _header(request, "content-type"))
+    fields = _fields(text_body(request), _header(request, "content-type"))
     if unknown := sorted(set(fields) - _FIELDS):
         known = ", ".join(sorted(_FIELDS - {"thread_id"}))
         raise _invalid(f"'{unknown[0]:.100}' is not a field of the body; these are: {known}.")
@@ -84,15 +83,14 @@ def read_run_call(request: func.HttpRequest) -> RunCall:
     on_busy = fields.get("on_busy")
     if on_busy is not None and on_busy not in _ON_BUSY:
         raise _invalid(f"'on_busy' must be one of {', '.join(_ON_BUSY)}.")
-    wait, seconds = _wait(request, fields)
     return RunCall(
         message=message,
         session_id=_text(fields, "session_id") or _text(fields, "thread_id"),
         response_format=_object(fields, "response_format"),
         options=_object(fields, "options") or {},
         on_busy=on_busy,
-        wait=wait,
-        wait_seconds=seconds,
+        wait=_wait(request, fields),
+        wait_seconds=wait_seconds(request, _DEFAULT_WAIT_SECONDS),
         timeout=_seconds(fields, "timeout"),
         key=_key(request),
         body_hash=hashlib.sha256(
@@ -122,53 +120,117 @@ def principal_of(
     )
 
 
-def _fields(body: bytes, content_type: str) -> dict[str, Any]:
+def wait_seconds(request: func.HttpRequest, default: float) -> float:
+    """Return how long the caller wants to wait: the parameter `wait_seconds` of the query.
+
+    Raises:
+        Problem: 400: it is no number, or not one from 0 to 200.
+    """
+    given = request.params.get("wait_seconds", "")
+    try:
+        seconds = float(given) if given else default
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
+        raise _invalid(f"'wait_seconds' must be a number from 0 to {_LONGEST_WAIT_SECONDS:g}.")
+    return seconds
+
+
+def last_event_id(request: func.HttpRequest) -> int:
+    """Return the id of the last event that the caller knows, 0 for none.
+
+    Raises:
+        Problem: 400: it is not the id of an event.
+    """
+    given = _header(request, "last-event-id") or request.params.get("last_event_id", "") or "0"
+    if not (given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER):
+        raise _invalid("'Last-Event-ID' must be the id of an event.")
+    return int(given)
+
+
+def path_part(request: func.HttpRequest, name: str) -> str:
+    """Return a parameter of the route: an id. Hosts decode all of it but slashes."""
+    return _SLASH.sub("/", request.route_params.get(name, ""))
+
+
+def text_body(request: func.HttpRequest) -> str:
+    """Return a body as a text.
+
+    Raises:
+        Problem: 400 or 413: it is no text, or too large.
+    """
+    body = request.get_body()
+    if len(body) > MAX_BODY_BYTES:
+        raise Problem(
+            413,
+            "InvalidInput",
+            f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most.",
+        )
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _invalid("the body is not UTF-8 text.") from None
+
+
+def _fields(text: str, content_type: str) -> dict[str, Any]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind and kind not in ("application/json", "text/plain") and not kind.endswith("+json"):
         raise Problem(415, "InvalidInput", "send application/json with a 'message', or text/plain.")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _invalid("the body is not UTF-8 text.") from None
     if kind == "text/plain":
         return {"message": text}
     try:
         given: object = json_text.parse(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
         if not kind and text.strip() and text.lstrip()[0] not in "{[":
             return {"message": text}
         raise _invalid(f"the body is not JSON: {error}.") from None
-    try:
-        json.dumps(given, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise _invalid("the body is not Unicode: it has half of a surrogate pair.") from None
     if not isinstance(given, dict):
         raise _invalid("the body must be a JSON object with a 'message'.")
+    _require_storable(cast("object", given))
     return cast("dict[str, Any]", given)
 
 
-def _wait(request: func.HttpRequest, fields: Mapping[str, Any]) -> tuple[bool, float]:
+def _require_storable(given: object) -> None:
+    """Refuse what Python reads as JSON, and what no history or model takes."""
+    _require_plain(given, 1)
+    try:
+        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise _invalid("the body is not Unicode: it has half of a surrogate pair.") from None
+    except ValueError:
+        raise _invalid("the body has a number that is not finite.") from None
+
+
+def _require_plain(given: object, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise _too_deep()
+    if isinstance(given, dict):
+        members = cast("dict[str, object]", given)
+        if _RESERVED in members:
+            raise _invalid(f"the name '{_RESERVED}' is reserved.")
+        for value in members.values():
+            _require_plain(value, depth + 1)
+    elif isinstance(given, list):
+        for value in cast("list[object]", given):
+            _require_plain(value, depth + 1)
+
+
+def _wait(request: func.HttpRequest, fields: Mapping[str, Any]) -> bool:
     said: object = fields.get("wait_for_response")
     for text in (
         request.params.get("wait_for_response", ""),
         _header(request, "x-ms-wait-for-response"),
     ):
-        said = text or said
+        said = text.strip().lower() or said
     match said:
-        case None | True | "true" | "True" | "1":
-            wait = True
-        case False | "false" | "False" | "0":
-            wait = False
+        case None | True | "true" | "1":
+            return True
+        case False | "false" | "0":
+            return False
         case _:
             raise _invalid("'wait_for_response' must be true or false.")
-    seconds = request.params.get("wait_seconds", "")
-    try:
-        longest = float(seconds) if seconds else _DEFAULT_WAIT_SECONDS
-    except ValueError:
-        raise _invalid("'wait_seconds' must be a number of seconds.") from None
-    if not 0 <= longest <= _LONGEST_WAIT_SECONDS:
-        raise _invalid(f"'wait_seconds' must be from 0 to {_LONGEST_WAIT_SECONDS:g}.")
-    return wait, longest
 
 
 def _key(request: func.HttpRequest) -> str:
@@ -206,6 +268,10 @@ def _seconds(fields: Mapping[str, Any], name: str) -> float | None:
 def _header(request: func.HttpRequest, name: str) -> str:
     given = cast("Mapping[str, str]", request.headers)
     return next((value for key, value in given.items() if key.lower() == name), "")
+
+
+def _too_deep() -> Problem:
+    return _invalid(f"the body is nested more than {_DEEPEST} deep.")
 
 
 def _invalid(detail: str) -> Problem:

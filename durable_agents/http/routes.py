@@ -3,27 +3,49 @@
 Each function binds the settings of a durable client, and answers errors it knows as problems.
 """
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, cast
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import azure.functions as func
-from grpc import RpcError
+from grpc import RpcError, StatusCode
 
 from durable_agents.durable_clients import durable_client
 from durable_agents.errors import AgentNotRegistered
+from durable_agents.http.answers import json_answer
 from durable_agents.http.approvals import Approvals
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import principal_of, read_run_call
+from durable_agents.http.requests import (
+    last_event_id,
+    path_part,
+    principal_of,
+    read_run_call,
+    wait_seconds,
+)
 from durable_agents.http.runs import AgentRuns
+from durable_agents.http.scheduler_calls import asked, code_of, unavailable
 from durable_agents.http.sessions import Sessions
 from durable_agents.registry import RegisteredAgent, Registry
 
 logger = logging.getLogger(__name__)
 
 _PROBE = "baton-health-probe"
+_PROBE_SECONDS = 1.5
 _EVENTS_SECONDS = 25.0
+
+# Names of the functions: no agent or tool may have one of them.
+NAMES = (
+    "http-agents",
+    "http-agent-run",
+    "http-agent-runs",
+    "http-agent-events",
+    "http-agent-session",
+    "http-agent-reset",
+    "http-approvals",
+    "http-approval",
+    "http-health",
+)
 
 type Handler = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]
 
@@ -52,21 +74,19 @@ class AgentRoutes:
 
     def register(self, app: FunctionRegister) -> None:
         """Make the functions."""
-        for name, route, methods, handler in (
-            ("http-agents", "agents", ["GET"], self._list),
-            ("http-agent-run", "agents/{agent}/run", ["POST"], self._run),
-            ("http-agent-runs", "agents/{agent}/runs/{id}", ["GET", "DELETE"], self._one_run),
-            (
-                "http-agent-session",
-                "agents/{agent}/sessions/{id}",
-                ["GET", "DELETE"],
-                self._session,
-            ),
-            ("http-agent-reset", "agents/{agent}/sessions/{id}/reset", ["POST"], self._reset),
-            ("http-approvals", "approvals", ["GET"], self._approvals),
-            ("http-approval", "approvals/{instance}/{request}", ["POST"], self._answer),
-            ("http-health", "health", ["GET"], self._health),
-        ):
+        run, session = "agents/{agent}/runs/{id}", "agents/{agent}/sessions/{id}"
+        routes: list[tuple[str, list[str], Handler]] = [
+            ("agents", ["GET"], self._list),
+            ("agents/{agent}/run", ["POST"], self._run),
+            (run, ["GET", "DELETE"], self._one_run),
+            (f"{run}/events", ["GET"], self._events),
+            (session, ["GET", "DELETE"], self._session),
+            (f"{session}/reset", ["POST"], self._reset),
+            ("approvals", ["GET"], self._approvals),
+            ("approvals/{instance}/{request}", ["POST"], self._answer),
+            ("health", ["GET"], self._health),
+        ]
+        for name, (route, methods, handler) in zip(NAMES, routes, strict=True):
             function = _answering(name, handler)
             bound = app.route(route=route, methods=methods)(function)
             bound = app.generic_input_binding("client", "durableClient")(bound)
@@ -83,29 +103,27 @@ class AgentRoutes:
             for one in self._registry.agents.values()
             if one.public
         ]
-        return func.HttpResponse(json.dumps({"agents": agents}), mimetype="application/json")
+        return json_answer({"agents": agents})
 
     async def _run(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
-        runs = self._runs(request, client)
-        return await runs.begin(read_run_call(request))
+        return await self._runs(request, client, 2).begin(read_run_call(request))
 
     async def _one_run(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
-        runs = self._runs(request, client)
-        correlation_id = request.route_params.get("id", "")
+        runs = self._runs(request, client, 3)
+        correlation_id = path_part(request, "id")
         principal = principal_of(request)
         if request.method == "DELETE":
             return await runs.cancel(correlation_id, principal)
-        return await runs.fetch(correlation_id, principal, _wait_seconds(request))
+        return await runs.fetch(correlation_id, principal, wait_seconds(request, 0))
 
     async def _events(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
-        runs = self._runs(request, client)
-        headers = {name.lower(): value for name, value in _headers(request).items()}
-        after = headers.get("last-event-id") or request.params.get("last_event_id") or "0"
-        if not after.isascii() or not after.isdigit():
-            raise Problem(400, "InvalidInput", "'Last-Event-ID' must be the id of an event.")
-        seconds = _wait_seconds(request, _EVENTS_SECONDS)
-        name = request.route_params.get("id", "")
-        return await runs.events(name, principal_of(request), int(after), seconds)
+        return await self._runs(request, client, 4).events(
+            path_part(request, "id"),
+            principal_of(request),
+            after=last_event_id(request),
+            wait_seconds=wait_seconds(request, _EVENTS_SECONDS),
+            until_finished=_until_finished(request),
+        )
 
     async def _session(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         sessions = self._sessions(request, client)
@@ -124,22 +142,21 @@ class AgentRoutes:
 
     async def _health(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         models = sorted({one.model.model for one in self._registry.agents.values()})
-        body: dict[str, Any] = {"status": "ok", "scheduler": "ok", "models": models}
-        status = 200
         try:
-            await durable_client(client).get_orchestration_state(_PROBE)
-        except RpcError as error:
-            body |= {"status": "unavailable", "scheduler": cast("Any", error).code().name}
-            status = 503
-        return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/json")
+            await asked(durable_client(client).get_orchestration_state(_PROBE), _PROBE_SECONDS)
+        except Problem as problem:
+            down = {"status": "unavailable", "scheduler": problem.detail, "models": models}
+            return json_answer(down, 503, problem.headers)
+        return json_answer({"status": "ok", "scheduler": "ok", "models": models})
 
-    def _runs(self, request: func.HttpRequest, client: str) -> AgentRuns:
-        agent = self._agent(request.route_params.get("agent", ""))
-        base = request.url.partition("?")[0].partition("/agents/")[0]
-        return AgentRuns(durable_client(client), agent, f"{base}/agents/{agent.name}/runs")
+    def _runs(self, request: func.HttpRequest, client: str, parts: int) -> AgentRuns:
+        """Return the runs that a request is about; its URL has so many parts after `agents`."""
+        agent = self._agent(path_part(request, "agent"))
+        agents = request.url.partition("?")[0].rstrip("/").rsplit("/", parts)[0]
+        return AgentRuns(durable_client(client), agent, f"{agents}/{agent.name}/runs")
 
     def _sessions(self, request: func.HttpRequest, client: str) -> Sessions:
-        agent = self._agent(request.route_params.get("agent", ""))
+        agent = self._agent(path_part(request, "agent"))
         return Sessions(durable_client(client), agent.name)
 
     def _agent(self, name: str) -> RegisteredAgent:
@@ -160,28 +177,35 @@ def _answering(name: str, handler: Handler) -> Callable[..., Awaitable[func.Http
     async def answer(req: func.HttpRequest, client: str) -> func.HttpResponse:
         try:
             return await handler(req, client)
-        except Problem as problem:
-            return problem.response()
-        except RpcError as error:
-            code = cast("Any", error).code().name
-            logger.warning("%s: the scheduler did not answer (%s)", name, code)
-            return Problem(
-                503,
-                "SchedulerUnavailable",
-                f"the scheduler did not answer ({code}); nothing is lost, ask again.",
-                headers={"Retry-After": "1"},
-            ).response()
+        except Exception as error:
+            return _problem(name, error).response()
 
     answer.__name__ = answer.__qualname__ = name.replace("-", "_")
     return answer
 
 
-def _headers(request: func.HttpRequest) -> Mapping[str, str]:
-    return cast("Mapping[str, str]", request.headers)
+def _problem(name: str, error: Exception) -> Problem:
+    """Return how an error is answered; one that nobody expects is logged without its words."""
+    match error:
+        case Problem():
+            if error.status == 503:
+                logger.warning("%s: %s", name, error.detail)
+            return error
+        case RpcError() if code_of(error) is StatusCode.INVALID_ARGUMENT:
+            return Problem(400, "InvalidInput", "the scheduler takes no such id or value.")
+        case RpcError():
+            logger.warning("%s: the scheduler says %s", name, code_of(error).name)
+            return unavailable(code_of(error).name)
+        case _:
+            # What it says may quote a prompt or an answer.
+            frames = traceback.extract_tb(error.__traceback__)
+            place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+            logger.error("%s: %s at %s", name, type(error).__name__, place)
+            return Problem(500, "InternalError", "a fault of the app's; its log says where.")
 
 
-def _wait_seconds(request: func.HttpRequest, default: float = 0) -> float:
-    try:
-        return min(max(float(request.params.get("wait_seconds", default)), 0), 220)
-    except ValueError:
-        raise Problem(400, "InvalidInput", "'wait_seconds' must be a number of seconds.") from None
+def _until_finished(request: func.HttpRequest) -> bool:
+    given = request.params.get("until", "")
+    if given not in ("", "finished"):
+        raise Problem(400, "InvalidInput", "'until' can only be 'finished'.")
+    return given == "finished"

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from durabletask import history
 
-from durable_agents.failure_text import from_details
+from durable_agents.errors import AgentCancelled
+from durable_agents.failure_text import FAULT, from_details
 from durable_agents.people import ENTITY_NAME
 
 _COMPLETED, _TERMINATED = 1, 5
@@ -24,7 +25,8 @@ class RunEvent:
     Attributes:
         id: Its place in the history, from 1.
         name: `turn.started`, `turn.finished`, `turn.failed`, `tool.called`, `tool.result`,
-            `tool.failed`, `approval.wanted`, `approval.answered` or `finished`.
+            `tool.failed`, `approval.wanted`, `approval.answered`, `approval.expired`,
+            `approval.withdrawn` or `finished`.
         data: What there is to tell, as JSON data.
     """
 
@@ -43,6 +45,8 @@ class RunHistory:
     def __init__(self) -> None:
         self._begun: dict[int, tuple[str, dict[str, Any]]] = {}
         self._attempts: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._settled: set[str] = set()
 
     def events(self, recorded: Iterable[history.HistoryEvent]) -> list[RunEvent]:
         """Return all that a listener is told of."""
@@ -65,9 +69,9 @@ class RunHistory:
             case history.TaskFailedEvent() | history.SubOrchestrationInstanceFailedEvent():
                 return self._failed(event.task_scheduled_id, event.failure_details)
             case history.EntityOperationCalledEvent():
-                return _asked(event)
-            case history.EventRaisedEvent() if event.name.casefold().startswith("answered:"):
-                return "approval.answered", {}
+                return self._asks(event)
+            case history.EntityOperationCompletedEvent() if event.request_id in self._asked:
+                return self._settles(_object(event.output))
             case history.ExecutionCompletedEvent():
                 return _finished(event)
             case _:
@@ -111,25 +115,39 @@ class RunHistory:
         told |= {"text": result.get("text", ""), "is_error": bool(result.get("is_error"))}
         return "tool.result", told
 
+    def _asks(self, event: history.EntityOperationCalledEvent) -> tuple[str, Any] | None:
+        """An operation of a request to a person; its opening is told."""
+        if not (event.target_instance_id or "").startswith(f"@{ENTITY_NAME}@"):
+            return None
+        self._asked.add(event.request_id)
+        if event.operation != "open":
+            return None
+        opening = _object(event.input)
+        request = cast("dict[str, Any]", opening.get("request") or {})
+        return "approval.wanted", {
+            "instance_id": opening.get("instance", ""),
+            "request_id": request.get("id", ""),
+            "question": request.get("question", ""),
+            "deadline": opening.get("deadline") or None,
+        }
+
+    def _settles(self, state: dict[str, Any]) -> tuple[str, Any] | None:
+        """What the request says of itself: how it ended is told once."""
+        request = cast("dict[str, Any]", state.get("request") or {})
+        status, id = state.get("status"), str(request.get("id", ""))
+        if status not in ("answered", "expired", "withdrawn") or id in self._settled:
+            return None
+        self._settled.add(id)
+        told: dict[str, Any] = {"instance_id": state.get("instance", ""), "request_id": id}
+        if status == "answered":
+            told |= {"answer": state.get("answer", ""), "by": state.get("answered_by")}
+        return f"approval.{status}", told
+
     def _failed(self, id: int, details: Any) -> tuple[str, dict[str, Any]] | None:
         if id not in self._begun:
             return None
         kind, about = self._begun.pop(id)
         return f"{kind}.failed", {**about, **_error(details)}
-
-
-def _asked(event: history.EntityOperationCalledEvent) -> tuple[str, dict[str, Any]] | None:
-    target = event.target_instance_id or ""
-    if event.operation != "open" or not target.startswith(f"@{ENTITY_NAME}@"):
-        return None
-    opening = _object(event.input)
-    request = cast("dict[str, Any]", opening.get("request") or {})
-    return "approval.wanted", {
-        "instance_id": opening.get("instance", ""),
-        "request_id": request.get("id", ""),
-        "question": request.get("question", ""),
-        "deadline": opening.get("deadline") or None,
-    }
 
 
 def _finished(event: history.ExecutionCompletedEvent) -> tuple[str, dict[str, Any]]:
@@ -141,15 +159,19 @@ def _finished(event: history.ExecutionCompletedEvent) -> tuple[str, dict[str, An
             "usage": result.get("usage", {}),
         }
     if event.orchestration_status == _TERMINATED:
-        return "finished", {"status": "cancelled", "code": "AgentCancelled"}
-    return "finished", {"status": "failed", **_error(event.failure_details)}
+        return "finished", {"status": "cancelled", "code": AgentCancelled.__name__}
+    error = _error(event.failure_details)
+    status = "cancelled" if error.get("code") == AgentCancelled.__name__ else "failed"
+    return "finished", {"status": status, **error}
 
 
 def _error(details: Any) -> dict[str, Any]:
     if details is None:
         return {}
     error = from_details(details, "", "")
-    return {"code": type(error).__name__, "cause": error.cause}
+    # The words of an exception that is none of the library's own may name anything.
+    cause = "a fault in the app" if error.code == FAULT else error.cause
+    return {"code": type(error).__name__, "cause": cause}
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -5,30 +5,37 @@ import hashlib
 import json
 import time
 import uuid
-from typing import Any, cast
+from typing import Any
 
 import azure.functions as func
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationState, OrchestrationStatus
+from durabletask.internal import orchestrator_service_pb2 as pb
 from grpc import RpcError, StatusCode
+from pydantic import ValidationError
 
-from durable_agents.errors import AgentCancelled, InvalidInput
-from durable_agents.failure_text import from_details
+from durable_agents.errors import InvalidInput
 from durable_agents.handle import read_messages, require_options
-from durable_agents.http.problems import Problem, failed_run
+from durable_agents.http.answers import json_answer
+from durable_agents.http.outcomes import completed, failure, status_of
+from durable_agents.http.problems import Problem
 from durable_agents.http.requests import RunCall
 from durable_agents.http.run_events import RunEvent, RunHistory
-from durable_agents.messages import AgentResponse, Principal, RunRequest
+from durable_agents.http.scheduler_calls import asked, code_of, ended, unavailable
+from durable_agents.messages import Principal, RunRequest
 from durable_agents.registry import RegisteredAgent
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import OutputFormat
 
 _CANCEL_SECONDS = 5.0
-_LOOK_SECONDS = 0.25
+# How often a run is looked at for a caller that waits for its events.
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.1, 1.0
 _ENDED = {
     OrchestrationStatus.COMPLETED,
     OrchestrationStatus.FAILED,
     OrchestrationStatus.TERMINATED,
 }
+# A run that has ended is never begun again under its id. Without these words Azure would.
+_NEVER_AGAIN = pb.OrchestrationIdReusePolicy()
 
 
 class AgentRuns:
@@ -55,13 +62,11 @@ class AgentRuns:
         """
         run = self._request(call)
         correlation_id = self._id(call)
-        if call.key:
-            await self._begin_once(run, correlation_id)
-        else:
-            await self._start(run, correlation_id)
+        if not await self._start(run, correlation_id):
+            await self._require_same(run, correlation_id)
         if not call.wait:
             return self._accepted(correlation_id, "accepted")
-        state = await self._wait(correlation_id, call.wait_seconds)
+        state = await ended(self._client, correlation_id, call.wait_seconds)
         return self._answer(state) if state else self._accepted(correlation_id, "running")
 
     async def fetch(
@@ -74,7 +79,8 @@ class AgentRuns:
         """
         state = await self._state(correlation_id, principal)
         if state.runtime_status not in _ENDED and wait_seconds > 0:
-            state = await self._wait(correlation_id, wait_seconds) or state
+            after = await ended(self._client, correlation_id, wait_seconds)
+            state = after or await self._state(correlation_id, principal)
         if state.runtime_status in _ENDED:
             return self._answer(state)
         return self._accepted(correlation_id, "running", state)
@@ -87,22 +93,37 @@ class AgentRuns:
         """
         state = await self._state(correlation_id, principal)
         if state.runtime_status not in _ENDED:
-            await self._client.raise_orchestration_event(
-                correlation_id, CANCEL_EVENT, data="by request"
-            )
-            ended = await self._wait(correlation_id, _CANCEL_SECONDS)
-            if ended is None:
+            await self._tell_to_end(correlation_id)
+            after = await ended(self._client, correlation_id, _CANCEL_SECONDS)
+            if after is None:
                 return self._accepted(correlation_id, "cancelling")
-            state = ended
-        return _json({"correlation_id": correlation_id, "status": _ended_as(state)})
+            state = after
+        body: dict[str, Any] = {"correlation_id": correlation_id, "status": status_of(state)}
+        if state.runtime_status is not OrchestrationStatus.COMPLETED:
+            members = failure(state, self._agent.name).members
+            body |= {"usage": members["usage"]} if "usage" in members else {}
+        return json_answer(body)
 
     async def events(
-        self, correlation_id: str, principal: Principal | None, after: int, wait_seconds: float
+        self,
+        correlation_id: str,
+        principal: Principal | None,
+        *,
+        after: int,
+        wait_seconds: float,
+        until_finished: bool,
     ) -> func.HttpResponse:
         """Return the events of a run after one that the caller knows, as server-sent events.
 
         They come as soon as there are some. A caller that has read them asks again, as browsers
         do by themselves; 204 says that there will be no more.
+
+        Args:
+            correlation_id: The run.
+            principal: Who asks.
+            after: The id of the last event that the caller knows; 0 for none.
+            wait_seconds: How long to wait for events.
+            until_finished: Whether to wait for the end of the run, and tell all at once.
 
         Raises:
             Problem: There is no such run.
@@ -110,19 +131,31 @@ class AgentRuns:
         end = time.monotonic() + wait_seconds
         while True:
             state = await self._state(correlation_id, principal)
-            recorded = await self._client.get_orchestration_history(correlation_id)
-            events = [one for one in RunHistory().events(recorded) if one.id > after]
-            if events or time.monotonic() >= end:
-                return _event_stream(events)
-            if state.runtime_status in _ENDED:
-                return func.HttpResponse(status_code=204)
+            found = [one for one in await self._history(correlation_id) if one.id > after]
+            over = time.monotonic() >= end or state.runtime_status in _ENDED
+            if over or (found and not until_finished):
+                if not found and state.runtime_status in _ENDED:
+                    return func.HttpResponse(status_code=204)
+                return _event_stream(found)
             await self._change(correlation_id, state, end)
+
+    async def _history(self, correlation_id: str) -> list[RunEvent]:
+        try:
+            recorded = await asked(self._client.get_orchestration_history(correlation_id))
+        except RpcError as error:
+            if code_of(error) is StatusCode.NOT_FOUND:
+                raise self._unknown(correlation_id) from None
+            raise
+        return RunHistory().events(recorded)
 
     async def _change(self, correlation_id: str, seen: OrchestrationState, end: float) -> None:
         """Return when something has happened in a run, or at the end of the time."""
-        while time.monotonic() < end:
-            await asyncio.sleep(_LOOK_SECONDS)
-            state = await self._client.get_orchestration_state(correlation_id, fetch_payloads=False)
+        pause = _FIRST_LOOK_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
+            look = self._client.get_orchestration_state(correlation_id, fetch_payloads=False)
+            state = await asked(look)
             if state is None or state.last_updated_at != seen.last_updated_at:
                 return
             if state.runtime_status != seen.runtime_status:
@@ -158,17 +191,36 @@ class AgentRuns:
         known = json.dumps([self._agent.name, who, call.key])
         return hashlib.sha256(known.encode()).hexdigest()[:32]
 
-    async def _begin_once(self, run: RunRequest, correlation_id: str) -> None:
-        state = await self._client.get_orchestration_state(correlation_id)
-        if state is None:
-            try:
-                await self._start(run, correlation_id)
-                return
-            except RpcError as error:
-                if cast("Any", error).code() is not StatusCode.ALREADY_EXISTS:
-                    raise
-                state = await self._client.get_orchestration_state(correlation_id)
-        if state is not None and _input(state).body_hash != run.body_hash:
+    async def _start(self, run: RunRequest, correlation_id: str) -> bool:
+        """Have a run recorded; False if one of this id is there already."""
+        start = self._client.schedule_new_orchestration(
+            self._agent.run_name,
+            input=run.model_dump(mode="json", exclude_defaults=True),
+            instance_id=correlation_id,
+            reuse_id_policy=_NEVER_AGAIN,
+        )
+        try:
+            await asked(start)
+        except RpcError as error:
+            match code_of(error):
+                case StatusCode.ALREADY_EXISTS:
+                    return False
+                case StatusCode.INVALID_ARGUMENT | StatusCode.RESOURCE_EXHAUSTED:
+                    raise Problem(
+                        413, "MessageTooLarge", "the scheduler does not take a request so large."
+                    ) from None
+                case code:
+                    raise unavailable(code.name) from None
+        except Problem as problem:
+            # It may have been recorded all the same: this is how the caller can find out.
+            problem.members["correlation_id"] = correlation_id
+            raise
+        return True
+
+    async def _require_same(self, run: RunRequest, correlation_id: str) -> None:
+        state = await asked(self._client.get_orchestration_state(correlation_id))
+        began = _input(state) if state is not None else None
+        if state is not None and (began is None or began.body_hash != run.body_hash):
             raise Problem(
                 422,
                 "InvalidInput",
@@ -176,30 +228,27 @@ class AgentRuns:
                 members={"correlation_id": correlation_id},
             )
 
-    async def _start(self, run: RunRequest, correlation_id: str) -> None:
-        await self._client.schedule_new_orchestration(
-            self._agent.run_name,
-            input=run.model_dump(mode="json", exclude_defaults=True),
-            instance_id=correlation_id,
+    async def _tell_to_end(self, correlation_id: str) -> None:
+        event = self._client.raise_orchestration_event(
+            correlation_id, CANCEL_EVENT, data="by request"
         )
-
-    async def _wait(self, correlation_id: str, seconds: float) -> OrchestrationState | None:
-        """Return the run once it has ended; None if it has not in time."""
-        if seconds <= 0:
-            return None
         try:
-            return await self._client.wait_for_orchestration_completion(
-                correlation_id, timeout=seconds
-            )
-        except TimeoutError:
-            return None
+            await asked(event)
+        except RpcError as error:
+            # It has ended meanwhile, and may be purged: there is nobody to tell.
+            if code_of(error) not in (StatusCode.NOT_FOUND, StatusCode.FAILED_PRECONDITION):
+                raise
 
     async def _state(self, correlation_id: str, principal: Principal | None) -> OrchestrationState:
-        state = await self._client.get_orchestration_state(correlation_id)
+        try:
+            state = await asked(self._client.get_orchestration_state(correlation_id))
+        except RpcError:
+            raise self._unknown(correlation_id) from None  # what cannot be an id is nobody's
         # Another agent's run and another principal's are none of this caller's.
         if state is None or state.name != self._agent.run_name:
             raise self._unknown(correlation_id)
-        owner = _input(state).principal
+        request = _input(state)
+        owner = request.principal if request is not None else None
         if owner is not None and (principal is None or principal.id != owner.id):
             raise self._unknown(correlation_id)
         return state
@@ -210,12 +259,10 @@ class AgentRuns:
 
     def _answer(self, state: OrchestrationState) -> func.HttpResponse:
         if state.runtime_status is OrchestrationStatus.COMPLETED:
-            return _json(_completed(state))
-        if state.failure_details is None:
-            error = AgentCancelled("the run was terminated", agent=self._agent.name)
-        else:
-            error = from_details(state.failure_details, self._agent.name, "")
-        raise failed_run(error, state.instance_id)
+            request = _input(state)
+            has_form = request is not None and request.output is not None
+            return json_answer(completed(state, has_form=has_form))
+        raise failure(state, self._agent.name)
 
     def _accepted(
         self, correlation_id: str, status: str, state: OrchestrationState | None = None
@@ -225,7 +272,7 @@ class AgentRuns:
         if isinstance(progress, dict):
             body["progress"] = progress
         location = f"{self._location}/{correlation_id}"
-        return _json(body, 202, {"Location": location, "Retry-After": "1"})
+        return json_answer(body, 202, {"Location": location, "Retry-After": "1"})
 
 
 def _event_stream(events: list[RunEvent]) -> func.HttpResponse:
@@ -236,40 +283,9 @@ def _event_stream(events: list[RunEvent]) -> func.HttpResponse:
     )
 
 
-def _completed(state: OrchestrationState) -> dict[str, Any]:
-    response = AgentResponse[Any].from_json(state.get_output())
-    body: dict[str, Any] = {
-        "response": response.text,
-        "status": "success",
-        "agent": response.agent,
-        "model": response.model,
-        "session_id": response.session_id or None,
-        "correlation_id": state.instance_id,
-        "usage": response.usage.model_dump(),
-    }
-    if _input(state).output is not None:
-        body["value"] = json.loads(response.text)
-    if response.notes:
-        body["notes"] = list(response.notes)
-    return body
-
-
-def _ended_as(state: OrchestrationState) -> str:
-    if state.runtime_status is OrchestrationStatus.COMPLETED:
-        return "completed"
-    details = state.failure_details
-    if details is None or details.error_type.rpartition(".")[2] == AgentCancelled.__name__:
-        return "cancelled"
-    return "failed"
-
-
-def _input(state: OrchestrationState) -> RunRequest:
-    return RunRequest.model_validate(state.get_input())
-
-
-def _json(
-    body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
-) -> func.HttpResponse:
-    return func.HttpResponse(
-        json.dumps(body), status_code=status, headers=headers, mimetype="application/json"
-    )
+def _input(state: OrchestrationState) -> RunRequest | None:
+    """Return what a run was started with; None for what no route of ours has started."""
+    try:
+        return RunRequest.model_validate(state.get_input())
+    except (ValidationError, ValueError, TypeError):
+        return None

@@ -1,13 +1,14 @@
 """Sessions over HTTP: what was said in them, and their end."""
 
 import asyncio
-import json
 
 import azure.functions as func
 from durabletask.client import AsyncTaskHubGrpcClient
 
+from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import principal_of
+from durable_agents.http.requests import path_part, principal_of
+from durable_agents.http.scheduler_calls import asked
 from durable_agents.messages import Principal
 from durable_agents.sessions import (
     Clearance,
@@ -34,10 +35,9 @@ class Sessions:
         Raises:
             Problem: There is no such session, or it is another principal's.
         """
-        session = request.route_params.get("id", "")
+        session = path_part(request, "id")
         state = await self._state(session, principal_of(request))
-        body = {"agent": self._agent, "session_id": session, **exported(state)}
-        return func.HttpResponse(json.dumps(body), mimetype="application/json")
+        return json_answer({"agent": self._agent, "session_id": session, **exported(state)})
 
     async def delete(self, request: func.HttpRequest) -> func.HttpResponse:
         """Delete a session. A run that has it ends without an answer.
@@ -56,22 +56,23 @@ class Sessions:
         return await self._clear(request, "reset")
 
     async def _clear(self, request: func.HttpRequest, operation: str) -> func.HttpResponse:
-        session = request.route_params.get("id", "")
+        session = path_part(request, "id")
         principal = principal_of(request)
         await self._state(session, principal)
         clearance = Clearance(principal=principal.id if principal is not None else "")
         entity = session_entity_id(self._agent, session)
-        await self._client.signal_entity(entity, operation, clearance.to_json())
+        await asked(self._client.signal_entity(entity, operation, clearance.to_json()))
         # It is recorded now, and will be done. Mostly it is done before anybody looks.
         for _ in range(_LOOKS):
-            found = await self._client.get_entity(entity, include_state=False)
+            found = await asked(self._client.get_entity(entity, include_state=False))
             if found is None or not found.backlog_queue_size:
                 return func.HttpResponse(status_code=204)
             await asyncio.sleep(_LOOK_SECONDS)
         return func.HttpResponse(status_code=202)
 
     async def _state(self, session: str, principal: Principal | None) -> SessionState:
-        entity = await self._client.get_entity(session_entity_id(self._agent, session))
+        id = session_entity_id(self._agent, session)
+        entity = await asked(self._client.get_entity(id))
         document = entity.get_typed_state() if entity is not None else None
         state = from_document(document) if document is not None else None
         if state is None or not state.permits(principal.id if principal is not None else ""):

@@ -17,6 +17,7 @@ from durable_agents.people.words import (
     Entry,
     GivenAnswer,
     Opening,
+    Outcome,
     RequestState,
     Verdict,
     is_yes,
@@ -28,6 +29,8 @@ KEPT = timedelta(days=14)
 # What an answer may have in bytes of UTF-8: it is stored with the request, and in a history.
 MAX_ANSWER_BYTES = 64 * 1024
 _MOST_PROBLEMS = 5
+# The audit is kept with the request: whoever sends wrong answers for ever does not fill it.
+_MOST_REFUSED = 20
 
 type Edit = Callable[[dict[str, Any]], Sequence[str]]
 
@@ -48,27 +51,19 @@ def opened(state: RequestState | None, opening: Opening) -> RequestState:
 
 
 def answered(state: RequestState | None, given: GivenAnswer) -> tuple[RequestState | None, Verdict]:
-    """Return the request after an answer was given, and what became of the answer."""
+    """Return the request after an answer was given, and what became of the answer.
+
+    Each answer has an entry in the audit; of those that were refused only so many.
+    """
     if state is None:
         return None, Verdict(outcome="unknown")
-    kind = state.request.kind
-    if state.status == "answered":
-        return state, Verdict(outcome="already_answered", kind=kind)
-    if state.status != "pending":
-        return state, Verdict(outcome="too_late", kind=kind)
-    if is_over(state, given.at):
-        return expired(state, given.at), Verdict(outcome="too_late", kind=kind)
-    if not may_answer(state, given.who):
-        return state, Verdict(outcome="not_allowed", kind=kind)
-    if _has_agreed(state, given.who):
-        return state, Verdict(outcome="already_answered", kind=kind)
-    problems = check_answer(state, given.answer)
-    if problems:
-        return state, Verdict(outcome="invalid", problems=tuple(problems), kind=kind)
-    others = sum(entry.what == "agreed" for entry in state.audit)
-    if is_yes(json.loads(given.answer)) and others + 1 < state.request.needed:
-        agreed = _with(state, "agreed", given.at, by=given.who, detail=given.answer)
-        return agreed, Verdict(outcome="accepted", kind=kind, decided=False)
+    if state.status == "pending" and is_over(state, given.at):
+        state = expired(state, given.at)
+    verdict = _judged(state, given)
+    if verdict.outcome != "accepted":
+        return _noted(state, given, verdict), verdict
+    if not verdict.decided:
+        return _with(state, "agreed", given.at, by=given.who, detail=given.answer), verdict
     changes: dict[str, Any] = {
         "status": "answered",
         "answer": given.answer,
@@ -76,7 +71,32 @@ def answered(state: RequestState | None, given: GivenAnswer) -> tuple[RequestSta
         "answered_at": given.at,
     }
     next_state = _with(state, "answered", given.at, by=given.who, detail=given.answer, **changes)
-    return next_state, Verdict(outcome="accepted", kind=kind)
+    return next_state, verdict
+
+
+def _judged(state: RequestState, given: GivenAnswer) -> Verdict:
+    """Return what becomes of an answer to a request whose deadline has been looked at."""
+    kind = state.request.kind
+    if state.status != "pending":
+        late: Outcome = "already_answered" if state.status == "answered" else "too_late"
+        return Verdict(outcome=late, kind=kind)
+    if not may_answer(state, given.who):
+        return Verdict(outcome="not_allowed", kind=kind)
+    if _has_agreed(state, given.who):
+        return Verdict(outcome="already_answered", kind=kind)
+    problems = tuple(given.problems) or tuple(check_answer(state, given.answer))
+    if problems:
+        return Verdict(outcome="invalid", problems=problems, kind=kind)
+    others = sum(entry.what == "agreed" for entry in state.audit)
+    needs_more = is_yes(json.loads(given.answer)) and others + 1 < state.request.needed
+    return Verdict(outcome="accepted", kind=kind, decided=not needs_more)
+
+
+def _noted(state: RequestState, given: GivenAnswer, verdict: Verdict) -> RequestState:
+    """Return the request after an answer that was refused; whose it was may not be read."""
+    if sum(entry.what == "refused" for entry in state.audit) >= _MOST_REFUSED:
+        return state
+    return _with(state, "refused", given.at, by=given.who, detail=verdict.outcome)
 
 
 def expired(state: RequestState, at: str) -> RequestState:

@@ -108,10 +108,11 @@ class Entry(BaseModel, frozen=True):
 
     Attributes:
         what: `opened`, `reminded`, `escalated`, `agreed` (a yes among others that are needed),
-            `answered`, `expired` or `withdrawn`.
+            `answered`, `refused` (an answer that was not accepted), `expired` or `withdrawn`.
         at: When, in UTC, as ISO 8601 has it.
         by: Who did it, if the platform says so.
-        detail: The answer as JSON text, the people it was escalated to, or why it was withdrawn.
+        detail: The answer as JSON text, why one was refused, the people it was escalated to, or
+            why it was withdrawn.
     """
 
     what: str
@@ -171,6 +172,7 @@ class GivenAnswer(BaseModel, frozen=True):
         answer: The answer as JSON text.
         who: Who gives it, as the platform has authenticated them.
         at: When it was given, in UTC, as ISO 8601 has it; empty for now.
+        problems: What is wrong with it that only who brings it can see; it is then refused.
     """
 
     instance: str
@@ -178,6 +180,7 @@ class GivenAnswer(BaseModel, frozen=True):
     answer: str
     who: Principal | None = None
     at: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class Verdict(BaseModel, frozen=True):

@@ -145,7 +145,7 @@ async def test_several_people_have_to_say_yes_each_once() -> None:
         assert (await answer(host, run, "q1", True, SAM)).decided
         assert result(run).approved
         whats = [entry["what"] for entry in state(host, run, "q1")["audit"]]
-        assert whats == ["opened", "agreed", "answered"]
+        assert whats == ["opened", "agreed", "refused", "refused", "refused", "answered"]
 
 
 async def test_the_first_no_decides_though_several_have_said_yes() -> None:
@@ -369,7 +369,7 @@ async def test_a_kill_at_any_step_changes_nothing(kill_after: int) -> None:
         assert result(run).approved
         assert host.now == START + timedelta(seconds=90)
         whats = [entry["what"] for entry in state(host, run, "q1")["audit"]]
-        assert whats == ["opened", "reminded", "answered"]
+        assert whats == ["opened", "reminded", "answered", "refused"]
 
 
 async def test_a_request_that_cannot_be_kept_fails_the_wait() -> None:
