@@ -83,7 +83,8 @@ class Churn:
             )
             instance = begun.json()["correlation_id"]
             self.started[name] = instance
-            path = f"/api/agents/Lead/runs/{instance}?wait_seconds=20"
+            # Shorter than a process lives: one that is replaced ends what waits in it with 503.
+            path = f"/api/agents/Lead/runs/{instance}?wait_seconds=4"
             answer = await self.stage.send("GET", path)
             while answer.status_code == 202:
                 answer = await self.stage.send("GET", path)
