@@ -9,9 +9,9 @@ from durabletask.task import RetryPolicy
 
 from durable_agents.activities import AgentActivity, agent_activity
 from durable_agents.agent import Agent
-from durable_agents.errors import AgentNotRegistered, InvalidAgent
-from durable_agents.messages import CallPolicy
-from durable_agents.model import ChatModel
+from durable_agents.errors import AgentNotRegistered, InvalidAgent, ModelRejected
+from durable_agents.messages import CallPolicy, ModelReply
+from durable_agents.model import ChatModel, ChatRequest
 from durable_agents.retry import call_policy
 from durable_agents.sessions import entity_name
 from durable_agents.tools import Tool, ToolActivity, tool_activity
@@ -55,6 +55,23 @@ class RegisteredAgent:
     def activity(self) -> AgentActivity:
         """The activity that asks its model."""
         return agent_activity(self.agent, self.model, self.toolset)
+
+
+class _Gone:
+    """The model of an agent that the app no longer has."""
+
+    model = ""
+
+    async def complete(self, request: ChatRequest) -> ModelReply:
+        """Refuse: there is no such agent.
+
+        Raises:
+            ModelRejected: Always.
+        """
+        raise ModelRejected("the app has no such agent any more")
+
+
+_GONE = _Gone()
 
 
 class Registry:
@@ -118,6 +135,20 @@ class Registry:
             known = ", ".join(sorted(self._agents)) or "none"
             raise AgentNotRegistered(f"no agent is named '{name}'; registered: {known}.")
         return registered
+
+    def get_or_gone(self, name: str) -> RegisteredAgent:
+        """Return an agent, or what stands for one that the app no longer has.
+
+        A run that has begun something with it replays that as it was. What is begun now fails, by
+        the host, which has no function of that name.
+        """
+        known = self._agents.get(name)
+        if known is not None:
+            return known
+        agent = Agent(name=name)
+        return RegisteredAgent(
+            agent, _GONE, Toolset.of(agent, self._retry), CallPolicy(), public=False
+        )
 
     def require_complete(self) -> None:
         """See that every agent that is named is there.

@@ -314,7 +314,7 @@ class AgentRun:
         if request.depth >= request.limits.depth:
             problem = f"not asked: agents are {request.depth} deep already"
             return ToldTask(self._context, one, problem, is_error=True)
-        agent = self._registry.get(one.target)
+        agent = self._registry.get_or_gone(one.target)
         run = RunRequest(
             agent=one.target,
             messages=(Message.of("user", one.arguments),),
@@ -359,7 +359,7 @@ class AgentRun:
             self._notes.append(f"the transfer to {ignored.target} was not followed")
         if len(self._trail) > self._request.limits.handoffs:
             raise self._exceeded(f"more than {self._request.limits.handoffs} transfers")
-        self._agent = self._registry.get(handoff.target)
+        self._agent = self._registry.get_or_gone(handoff.target)
         self._trail.append(handoff.target)
 
     def _answer(self, response: AgentResponse) -> AgentResponse:

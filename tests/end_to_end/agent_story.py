@@ -9,7 +9,6 @@ A step is a request to a model, by the name above, or a tool's call, by the tool
 """
 
 import asyncio
-import contextlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -38,6 +37,7 @@ class Story:
         self.asked: Counter[tuple[str, str]] = Counter()
         self._came: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
         self._held: dict[tuple[str, str], asyncio.Event] = {}
+        self._last: dict[str, list[dict[str, Any]]] = {}
         self._effects = effects
         model.respond = self._respond
 
@@ -63,8 +63,15 @@ class Story:
         lines = map(json.loads, self._effects.read_text().splitlines())
         return [(name, key) for one, name, key in lines if one == run]
 
+    def told(self, run: str) -> dict[str, str]:
+        """Return what the last request of a run's Lead tells of its calls, by their ids."""
+        last = self._last[run]
+        return {one["tool_call_id"]: one["content"] for one in last if one["role"] == "tool"}
+
     def _respond(self, request: Request) -> Reply:
         run, step, reply = _next(request)
+        if step == "lead-2":
+            self._last[run] = request.body["messages"]
         self.asked[run, step] += 1
         self._came[run, step].set()
         return replace(reply, held=self._held.get((run, step)))
@@ -84,11 +91,14 @@ def _next(request: Request) -> tuple[str, str, Reply]:
     told = messages[-1]["role"] == "tool"
     match system["content"]:
         case "You are Lead." if told:
-            return run, "lead-2", calls(("t", "transfer_to_Closer", "{}"))
+            tools = [one["function"]["name"] for one in request.body.get("tools", [])]
+            transfer = ("t", "transfer_to_Closer", "{}")
+            may = transfer[1] in tools
+            return run, "lead-2", calls(transfer) if may else says(f"Done: {run}.")
         case "You are Lead.":
             asked = json.dumps({"message": f"Where? run={run}"})
-            tools = [("n", "note", given), ("h", "Helper", asked), ("w", "wire", given)]
-            return run, "lead-1", calls(*tools)
+            three = ("n", "note", given), ("h", "Helper", asked), ("w", "wire", given)
+            return run, "lead-1", calls(*three)
         case "You are Helper.":
             reply = says(f"There. run={run}") if told else calls(("l", "look", given))
             return run, f"helper-{1 + told}", reply
@@ -100,13 +110,17 @@ def _next(request: Request) -> tuple[str, str, Reply]:
 class Stage(Runtime):
     """The runtime that the story is played in."""
 
-    def __init__(self, data: Path, settings: dict[str, str], app: Path) -> None:
-        super().__init__(data, settings, app)
+    def __init__(
+        self, data: Path, settings: dict[str, str], app: Path, options: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(data, settings, app, options)
         self._questions: dict[str, str] = {}  # approvals that were asked for, by instance
         self._listing = asyncio.Lock()
 
     @classmethod
-    def of(cls, folder: Path, model: ScriptedModel) -> "Stage":
+    def of(
+        cls, folder: Path, model: ScriptedModel, app: Path = APP, options: tuple[str, ...] = ()
+    ) -> "Stage":
         """Return one that is not started yet."""
         settings = {
             "OPENAI_BASE_URL": f"{model.url}/v1",
@@ -114,20 +128,27 @@ class Stage(Runtime):
             "STORY_EFFECTS": str(folder / "effects"),
         }
         (folder / "effects").touch()
-        return cls(folder / "data", settings, APP)
+        return cls(folder / "data", settings, app, options)
 
     async def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Send a request, again while its receiver, or the scheduler, is being killed."""
-        async with (
-            asyncio.timeout(_PATIENCE),
-            httpx.AsyncClient(base_url=self.base_url, timeout=_PATIENCE) as http,
-        ):
-            while True:
-                with contextlib.suppress(httpx.TransportError):
+        """Send a request, again while its receiver, or the scheduler, is being killed.
+
+        Raises:
+            AssertionError: There is no answer for too long; with what came of each try.
+        """
+        clock = asyncio.get_running_loop().time
+        began, tries = clock(), list[str]()
+        async with httpx.AsyncClient(base_url=self.base_url, timeout=_PATIENCE / 2) as http:
+            while clock() - began < _PATIENCE:
+                try:
                     answer = await http.request(method, path, **request)
                     if answer.status_code != 503:
                         return answer
+                    tries.append(f"{clock() - began:.1f} s: {answer.text[:200]}")
+                except httpx.TransportError as error:
+                    tries.append(f"{clock() - began:.1f} s: {error!r}")
                 await asyncio.sleep(_PAUSE)
+        raise AssertionError(f"{method} {path}: {tries[:3]} ... {tries[-10:]}")
 
     async def begin(self, name: str) -> str:
         """Begin a run of its own session, and return its instance id."""
@@ -138,8 +159,17 @@ class Stage(Runtime):
 
     async def answer(self, instance: str) -> Any:
         """Wait for the end of a run, and return what it answers."""
-        path = f"/api/agents/Lead/runs/{instance}?wait_seconds={_PATIENCE}"
-        return (await self.send("GET", path)).json()
+        path = f"/api/agents/Lead/runs/{instance}?wait_seconds=20"
+        answer = await self.send("GET", path)
+        while answer.status_code == 202:
+            answer = await self.send("GET", path)
+        return answer.json()
+
+    async def until_logged(self, text: str, times: int = 1) -> None:
+        """Wait until the log says something so many times."""
+        async with asyncio.timeout(_PATIENCE):
+            while self.log_text().count(text) < times:  # noqa: ASYNC110
+                await asyncio.sleep(_PAUSE)
 
     async def second(self, name: str) -> Any:
         """Send a second message to the session of a run, and return the answer."""

@@ -24,9 +24,16 @@ MODEL_SETTINGS = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", 
 class Runtime:
     """`python -m local_runtime start` on ports and a data folder that outlive its processes."""
 
-    def __init__(self, data: Path, settings: dict[str, str], app: Path = ROOT) -> None:
+    def __init__(
+        self,
+        data: Path,
+        settings: dict[str, str],
+        app: Path = ROOT,
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.data = data
-        self._app = app
+        self.app = app
+        self._options = options
         self.http_port, self.grpc_port, self.dashboard_port = (free_port() for _ in range(3))
         self.base_url = f"http://127.0.0.1:{self.http_port}"
         self._environment = {
@@ -40,9 +47,9 @@ class Runtime:
         """Start it and wait until its banner says that it runs."""
         self._process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-m", "local_runtime", "start", "--data", str(self.data)],
-            *["--app", str(self._app)],
+            *["--app", str(self.app)],
             *["--port", str(self.http_port), "--scheduler-port", str(self.grpc_port)],
-            *["--dashboard-port", str(self.dashboard_port)],
+            *["--dashboard-port", str(self.dashboard_port), *self._options],
             env=self._environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
