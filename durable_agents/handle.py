@@ -14,6 +14,7 @@ from durable_agents.errors import CodeChanged, InvalidInput
 from durable_agents.failure_text import from_failure
 from durable_agents.messages import (
     AgentResponse,
+    CallPolicy,
     ImagePart,
     Message,
     ModelRequest,
@@ -148,7 +149,7 @@ class DurableAgent:
                 agent=self.name,
                 model=self._registered.model.model,
                 activity=self._registered.activity,
-                request=self._request(message, messages, output, fields),
+                request=self._request(message, messages, output, fields, policy),
                 policy=policy,
                 output=output,
                 timeout=duration,
@@ -174,6 +175,7 @@ class DurableAgent:
         messages: tuple[Message, ...],
         output: OutputFormat | None,
         options: dict[str, JsonValue],
+        policy: CallPolicy,
     ) -> ModelRequest:
         # A text alone goes out as it always did.
         said: dict[str, Any]
@@ -184,6 +186,7 @@ class DurableAgent:
             **said,
             output=output.schema if output else None,
             options=options,
+            policy=policy,
             instance=self._context.instance_id,
         )
 
@@ -240,7 +243,7 @@ class RunTask(OwnTask[AgentResponse]):
         if child.is_failed:
             self.end_with(from_failure(child.get_exception(), self._run.agent, ""))
             return
-        response = AgentResponse[Any].from_json(child.get_result())
+        response = AgentResponse.from_json(child.get_result())
         try:
             self.complete(with_value(response, self._output, self._run.agent))
         except CodeChanged as error:
@@ -289,6 +292,8 @@ def require_options(options: Mapping[str, Any], agent: str) -> None:
     """
     if reserved := RESERVED_OPTIONS & set(options):
         raise InvalidInput(f"agent '{agent}': '{min(reserved)}' is not an option.")
+    if not options:
+        return
     try:
         ModelRequest(options=dict(options))
         json.dumps(options, allow_nan=False, ensure_ascii=False).encode()

@@ -158,6 +158,7 @@ class AgentRun:
             messages=tuple(self._messages),
             output=self._request.output,
             options=self._options(),
+            policy=self._policy(),
             session=self._session.turn,
             instance=self._context.instance_id,
         )

@@ -191,7 +191,7 @@ class AgentToolTask(OwnTask[ToolResult]):
             text = f"{type(error).__name__}: {error.cause}"
             self.complete(ToolResult(call_id=call.id, name=call.name, text=text, is_error=True))
             return
-        response = AgentResponse[Any].from_json(child.get_result())
+        response = AgentResponse.from_json(child.get_result())
         self.usage = response.usage
         self.complete(ToolResult(call_id=call.id, name=call.name, text=response.text))
 
