@@ -4,7 +4,7 @@ The model takes no time, so all that is measured is Baton's. Each pair is run in
 process of the Functions host on the durable scheduler; a ratio is the median of the pairs' ratios.
 Prints Markdown tables.
 
-Run: python -m bench.agents [--runs 9] [--calls 10000]
+Run: python -m bench.agents [--runs 25] [--calls 10000]
 """
 
 import argparse
@@ -50,10 +50,11 @@ class Pair:
 
 
 PAIRS = (
-    Pair("a call, alone", "chain", "agent_chain", 20, 20, 1.25),
-    Pair("a call, ten flows at once", "chain", "agent_chain", 10, 100, 1.25, 10),
-    Pair("a loop of 3 turns and 5 tools, alone", "loops", "agent_loops", 4, 4, 1.3),
-    Pair("such a loop, ten flows at once", "loops", "agent_loops", 2, 20, 1.3, 10),
+    Pair("a call, in a chain of 4", "chain", "agent_chain", 4, 4, 1.25),
+    Pair("a call, in ten chains of 4 at once", "chain", "agent_chain", 4, 40, 1.25, 10),
+    Pair("a call, in a chain of 20", "chain", "agent_chain", 20, 20, 1.25),
+    Pair("a loop of 3 turns and 5 tools", "loops", "agent_loops", 1, 1, 1.3),
+    Pair("a loop, of ten at once", "loops", "agent_loops", 1, 10, 1.3, 10),
 )
 WIDE = Pair("a call of 200 ms, then 100", "fan_out", "agent_fan_out", [100, 200], 1, 1.5)
 WIDE_IDEAL = 0.4
@@ -76,10 +77,10 @@ async def cost(hub: Hub, worker: int, flow: str, pair: Pair) -> Cost:
 async def costs(hub: Hub, worker: int, pair: Pair, runs: int) -> list[tuple[Cost, Cost]]:
     """Run a pair so many times, each of it first in every other run."""
     found: list[tuple[Cost, Cost]] = []
-    for run in range(runs + 1):
+    for run in range(runs + 2):
         names = (pair.bare, pair.agent) if run % 2 else (pair.agent, pair.bare)
         by_name = {name: await cost(hub, worker, name, pair) for name in names}
-        if run:  # the first one warms up
+        if run > 1:  # the first ones warm up
             found.append((by_name[pair.bare], by_name[pair.agent]))
     return found
 
@@ -148,7 +149,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=9, help="medians of so many pairs")
+    parser.add_argument("--runs", type=int, default=25, help="medians of so many pairs")
     parser.add_argument("--calls", type=int, default=10_000, help="for memory; 0 for none")
     given = parser.parse_args()
     asyncio.run(main(given.runs, given.calls))

@@ -160,10 +160,9 @@ async def _verdict(
         calls = await asyncio.to_thread(toolset.prepare, reply.calls, disabled=disabled)
         policy = asked.policy or CallPolicy()
         return Verdict(policy=policy, calls=calls, taken=conversation.taken)
-    if asked.output is None:
-        verdict = judge(asked, reply.text)
-    else:
-        verdict = await asyncio.to_thread(judge, asked, reply.text)
+    if asked.output is None and not conversation.taken:
+        return None  # nothing is decided by it: the answer is taken as it is
+    verdict = await asyncio.to_thread(judge, asked, reply.text)
     if verdict is None or not conversation.taken:
         return verdict
     return verdict.model_copy(update={"taken": conversation.taken})

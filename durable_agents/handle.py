@@ -142,14 +142,13 @@ class DurableAgent:
         output = _output(response_format or wanted or agent.response_format)
         policy = call_policy(retry, agent.corrections) if retry else self._registered.policy
         duration = self._duration(timeout)
-        messages = read_messages(message, self.name)
         require_options(fields, self.name)
         if session is None and not self._registered.toolset.by_name:
             plan = CallPlan(
                 agent=self.name,
                 model=self._registered.model.model,
                 activity=self._registered.activity,
-                request=self._request(message, messages, output, fields, policy),
+                request=self._request(message, output, fields, policy),
                 policy=policy,
                 output=output,
                 timeout=duration,
@@ -157,7 +156,7 @@ class DurableAgent:
             return start_call(self._context, plan)
         run = RunRequest(
             agent=self.name,
-            messages=messages,
+            messages=read_messages(message, self.name),
             session=self._session_id(session),
             on_busy=on_busy or agent.sessions.on_busy,
             output=output.schema if output else None,
@@ -172,16 +171,16 @@ class DurableAgent:
     def _request(
         self,
         given: Given,
-        messages: tuple[Message, ...],
         output: OutputFormat | None,
         options: dict[str, JsonValue],
         policy: CallPolicy,
     ) -> ModelRequest:
-        # A text alone goes out as it always did.
         said: dict[str, Any]
-        said = (
-            {"message": given} if isinstance(given, str) else {"version": 2, "messages": messages}
-        )
+        if isinstance(given, str):
+            _require_text(given, self.name)
+            said = {"message": given}  # a text alone goes out as it always did
+        else:
+            said = {"version": 2, "messages": read_messages(given, self.name)}
         return ModelRequest(
             **said,
             output=output.schema if output else None,

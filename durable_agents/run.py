@@ -237,7 +237,8 @@ class AgentRun:
             raise
         finally:
             for task in tasks:
-                self._usage += task.usage if isinstance(task, AgentToolTask) else TokenUsage()
+                if isinstance(task, AgentToolTask):
+                    self._usage += task.usage
         return [Message(role="tool", result=result) for result in results]
 
     def _give_up(self, tasks: Sequence[Task[Any]]) -> Steps[None]:

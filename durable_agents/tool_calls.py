@@ -107,7 +107,9 @@ class ToolCallTask(OwnTask[ToolResult]):
             return
         # By the id of the conversation, whatever the activity said.
         call = self._prepared.call
-        self.complete(result.model_copy(update={"call_id": call.id, "name": call.name}))
+        if (result.call_id, result.name) != (call.id, call.name):
+            result = result.model_copy(update={"call_id": call.id, "name": call.name})
+        self.complete(result)
 
 
 class ApprovedToolTask(OwnTask[ToolResult]):
