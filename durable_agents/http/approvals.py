@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import principal_of, text_body
+from durable_agents.http.requests import path_part, principal_of, text_body
 from durable_agents.http.scheduler_calls import asked, ended
 from durable_agents.messages import Principal
 from durable_agents.people import (
@@ -110,8 +110,8 @@ class Approvals:
         Raises:
             Problem: The answer was not accepted.
         """
-        instance = request.route_params.get("instance", "")
-        name = request.route_params.get("request", "")
+        instance = path_part(request, "instance")
+        name = path_part(request, "request")
         principal = principal_of(request)
         state = await self._read(instance, name)
         # Who may not answer is not told that there is something to answer.

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -21,6 +22,7 @@ _DEFAULT_WAIT_SECONDS = 90.0
 _DEEPEST = 64
 # An object with this name in it is read as a stored Python object by the SDK.
 _RESERVED = "__class__"
+_SLASH = re.compile("%2f", re.IGNORECASE)
 _FIELDS = {
     "message",
     "session_id",
@@ -144,6 +146,11 @@ def last_event_id(request: func.HttpRequest) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER):
         raise _invalid("'Last-Event-ID' must be the id of an event.")
     return int(given)
+
+
+def path_part(request: func.HttpRequest, name: str) -> str:
+    """Return a parameter of the route: an id. Hosts decode all of it but slashes."""
+    return _SLASH.sub("/", request.route_params.get(name, ""))
 
 
 def text_body(request: func.HttpRequest) -> str:

@@ -16,7 +16,13 @@ from durable_agents.errors import AgentNotRegistered
 from durable_agents.http.answers import json_answer
 from durable_agents.http.approvals import Approvals
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import last_event_id, principal_of, read_run_call, wait_seconds
+from durable_agents.http.requests import (
+    last_event_id,
+    path_part,
+    principal_of,
+    read_run_call,
+    wait_seconds,
+)
 from durable_agents.http.runs import AgentRuns
 from durable_agents.http.scheduler_calls import asked, code_of, unavailable
 from durable_agents.http.sessions import Sessions
@@ -104,7 +110,7 @@ class AgentRoutes:
 
     async def _one_run(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         runs = self._runs(request, client, 3)
-        correlation_id = request.route_params.get("id", "")
+        correlation_id = path_part(request, "id")
         principal = principal_of(request)
         if request.method == "DELETE":
             return await runs.cancel(correlation_id, principal)
@@ -112,7 +118,7 @@ class AgentRoutes:
 
     async def _events(self, request: func.HttpRequest, client: str) -> func.HttpResponse:
         return await self._runs(request, client, 4).events(
-            request.route_params.get("id", ""),
+            path_part(request, "id"),
             principal_of(request),
             after=last_event_id(request),
             wait_seconds=wait_seconds(request, _EVENTS_SECONDS),
@@ -145,12 +151,12 @@ class AgentRoutes:
 
     def _runs(self, request: func.HttpRequest, client: str, parts: int) -> AgentRuns:
         """Return the runs that a request is about; its URL has so many parts after `agents`."""
-        agent = self._agent(request.route_params.get("agent", ""))
+        agent = self._agent(path_part(request, "agent"))
         agents = request.url.partition("?")[0].rstrip("/").rsplit("/", parts)[0]
         return AgentRuns(durable_client(client), agent, f"{agents}/{agent.name}/runs")
 
     def _sessions(self, request: func.HttpRequest, client: str) -> Sessions:
-        agent = self._agent(request.route_params.get("agent", ""))
+        agent = self._agent(path_part(request, "agent"))
         return Sessions(durable_client(client), agent.name)
 
     def _agent(self, name: str) -> RegisteredAgent:

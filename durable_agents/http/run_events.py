@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from durabletask import history
 
+from durable_agents.errors import AgentCancelled
 from durable_agents.failure_text import FAULT, from_details
 from durable_agents.people import ENTITY_NAME
 
@@ -158,8 +159,10 @@ def _finished(event: history.ExecutionCompletedEvent) -> tuple[str, dict[str, An
             "usage": result.get("usage", {}),
         }
     if event.orchestration_status == _TERMINATED:
-        return "finished", {"status": "cancelled", "code": "AgentCancelled"}
-    return "finished", {"status": "failed", **_error(event.failure_details)}
+        return "finished", {"status": "cancelled", "code": AgentCancelled.__name__}
+    error = _error(event.failure_details)
+    status = "cancelled" if error.get("code") == AgentCancelled.__name__ else "failed"
+    return "finished", {"status": status, **error}
 
 
 def _error(details: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from durable_agents.http.problems import Problem
 CALL_SECONDS = 8.0
 
 
-async def asked[T](call: Awaitable[T], seconds: float = CALL_SECONDS) -> T:
+async def asked[T](call: Awaitable[T], seconds: float | None = None) -> T:
     """Return what a scheduler answers to a call that is answered at once.
 
     Raises:
@@ -21,7 +21,7 @@ async def asked[T](call: Awaitable[T], seconds: float = CALL_SECONDS) -> T:
         RpcError: It answered that the call cannot be done: see `code_of`.
     """
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(CALL_SECONDS if seconds is None else seconds):
             return await call
     except TimeoutError:
         raise unavailable("no answer in time") from None

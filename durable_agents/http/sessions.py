@@ -7,7 +7,7 @@ from durabletask.client import AsyncTaskHubGrpcClient
 
 from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
-from durable_agents.http.requests import principal_of
+from durable_agents.http.requests import path_part, principal_of
 from durable_agents.http.scheduler_calls import asked
 from durable_agents.messages import Principal
 from durable_agents.sessions import (
@@ -35,7 +35,7 @@ class Sessions:
         Raises:
             Problem: There is no such session, or it is another principal's.
         """
-        session = request.route_params.get("id", "")
+        session = path_part(request, "id")
         state = await self._state(session, principal_of(request))
         return json_answer({"agent": self._agent, "session_id": session, **exported(state)})
 
@@ -56,7 +56,7 @@ class Sessions:
         return await self._clear(request, "reset")
 
     async def _clear(self, request: func.HttpRequest, operation: str) -> func.HttpResponse:
-        session = request.route_params.get("id", "")
+        session = path_part(request, "id")
         principal = principal_of(request)
         await self._state(session, principal)
         clearance = Clearance(principal=principal.id if principal is not None else "")
