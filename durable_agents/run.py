@@ -166,6 +166,7 @@ class AgentRun:
             messages=tuple(self._messages),
             output=self._request.output,
             options=self._options(),
+            policy=self._policy(),
             session=self._session.turn,
             instance=self._context.instance_id,
         )
@@ -246,7 +247,8 @@ class AgentRun:
             raise
         finally:
             for task in tasks:
-                self._usage += task.usage if isinstance(task, AgentToolTask) else TokenUsage()
+                if isinstance(task, AgentToolTask):
+                    self._usage += task.usage
         return [Message(role="tool", result=result) for result in results]
 
     def _give_up(self, tasks: Sequence[Task[Any]]) -> Steps[None]:

@@ -107,7 +107,9 @@ class ToolCallTask(OwnTask[ToolResult]):
             return
         # By the id of the conversation, whatever the activity said.
         call = self._prepared.call
-        self.complete(result.model_copy(update={"call_id": call.id, "name": call.name}))
+        if (result.call_id, result.name) != (call.id, call.name):
+            result = result.model_copy(update={"call_id": call.id, "name": call.name})
+        self.complete(result)
 
 
 class ApprovedToolTask(OwnTask[ToolResult]):
@@ -191,7 +193,7 @@ class AgentToolTask(OwnTask[ToolResult]):
             text = f"{type(error).__name__}: {error.cause}"
             self.complete(ToolResult(call_id=call.id, name=call.name, text=text, is_error=True))
             return
-        response = AgentResponse[Any].from_json(child.get_result())
+        response = AgentResponse.from_json(child.get_result())
         self.usage = response.usage
         self.complete(ToolResult(call_id=call.id, name=call.name, text=response.text))
 

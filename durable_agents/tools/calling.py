@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_THREADS = 64
+_SHORT = 10_000
 
 # Of their own: functions that hang keep no thread from anything else that needs one.
 _threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="tool")
@@ -73,7 +74,11 @@ class Invocation:
             words = f"the tool {self._tool.name} failed ({type(error).__name__})"
             return self._failed(words, retriable=True)
         try:
-            text = await asyncio.to_thread(result_text, value)
+            # Only what may take its time is worth a thread.
+            if value is None or (type(value) is str and len(value) <= _SHORT):
+                text = result_text(value)
+            else:
+                text = await asyncio.to_thread(result_text, value)
         except UnwritableResult as error:
             logger.warning("%s: tool '%s': %s", self._request.instance, self._tool.name, error)
             return self._failed(
