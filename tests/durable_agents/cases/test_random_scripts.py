@@ -147,7 +147,7 @@ class World:
             return "wired"
 
         helper = Agent(name="Helper", tools=(add, wire), limits=self.limits)
-        bob = Agent(name="Bob", instructions="You are Bob.", tools=(note,))
+        bob = Agent(name="Bob", instructions="You are Bob.", tools=(note,), handoffs=("Ada",))
         self.agent = Agent(
             name="Ada",
             instructions="You are Ada.",
