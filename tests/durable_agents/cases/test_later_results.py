@@ -371,7 +371,11 @@ async def test_calls_of_one_reply_have_a_url_each(
     model.will(calls(CALL, other), says("done"))
     async with hosting(export()) as host:
         run = await begun(host)
-        first, second = effects.lines
+        urls = {
+            json.loads(request_of(host, url)["request"]["details"])["call_id"]: url
+            for url in effects.lines
+        }
+        first, second = urls["a"], urls["b"]
         assert (await bring(host, second, json="of b")).status == 200
         mixed = first.partition("?")[0] + "?" + second.partition("?")[2]
         assert (await bring(host, mixed, json="?")).status == 404
