@@ -30,6 +30,7 @@ from durable_agents.errors import (
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
+from durable_agents.later_results import LaterToolTask
 from durable_agents.messages import (
     AgentResponse,
     Message,
@@ -257,7 +258,8 @@ class AgentRun:
         for task in tasks:
             if isinstance(task, AgentToolTask) and not task.is_complete:
                 self._context.send_event(task.instance, CANCEL_EVENT, data="parent")
-            if isinstance(task, ApprovedToolTask) and not task.asking.is_complete:
+            waits = isinstance(task, ApprovedToolTask | LaterToolTask)
+            if waits and not task.asking.is_complete:
                 task.asking.withdraw("the run is over")
                 asked.append(task.asking)
         for task in asked:
@@ -283,12 +285,14 @@ class AgentRun:
                 return ToldTask(self._context, one, one.problem, is_error=True)
 
     def _start_tool(self, one: PreparedCall, fingerprint: str = "") -> OwnTask[ToolResult]:
-        return ToolCallTask(
-            self._context,
-            one,
-            self._registry.tool_activity(one.target) or one.target,
-            self._tool_request(one, fingerprint),
-        )
+        request = self._tool_request(one, fingerprint)
+        if one.callback:
+            return LaterToolTask(self._context, one, request, self._tool_call)
+        return self._tool_call(one, request)
+
+    def _tool_call(self, one: PreparedCall, request: ToolRequest) -> ToolCallTask:
+        activity = self._registry.tool_activity(one.target) or one.target
+        return ToolCallTask(self._context, one, activity, request)
 
     def _start_approved(self, one: PreparedCall, fingerprint: str) -> OwnTask[ToolResult]:
         if one.action == "tell":

@@ -26,6 +26,7 @@ from durable_agents.people import (
     ANSWER_FUNCTION,
     ENTITY_NAME,
     TOOL_APPROVAL,
+    TOOL_RESULT,
     GivenAnswer,
     RequestState,
     Verdict,
@@ -143,7 +144,9 @@ class Approvals:
         entity = await asked(self._client.get_entity(request_entity_id(instance, name)))
         if entity is None:
             return None
-        return load(cast("dict[str, Any] | None", entity.get_typed_state()))
+        state = load(cast("dict[str, Any] | None", entity.get_typed_state()))
+        # The result of a tool is brought to its callback URL, which has a secret.
+        return None if state is None or state.request.kind == TOOL_RESULT else state
 
     def _checked(self, state: RequestState, answer: str) -> GivenAnswer:
         """Return the answer as it is given to the request: with what only this app can see in it.
@@ -241,6 +244,7 @@ def _open(kept: object) -> RequestState | None:
     if not isinstance(kept, dict) or cast("dict[str, Any]", kept).get("status"):
         return None  # a status is kept once it is another than `pending`
     try:
-        return load(cast("dict[str, Any]", kept))
+        state = load(cast("dict[str, Any]", kept))
     except ValidationError:
         return None
+    return None if state is None or state.request.kind == TOOL_RESULT else state
