@@ -17,7 +17,7 @@ from durable_agents.messages import Principal
 MAX_BODY_BYTES = 1_000_000
 _LONGEST_KEY = 256
 _LONGEST_NUMBER = 15
-_LONGEST_WAIT_SECONDS = 200.0  # Azure's load balancer gives up after 230 in all
+_LONGEST_WAIT_SECONDS = 220.0  # Azure's load balancer gives up after 230
 _DEFAULT_WAIT_SECONDS = 90.0
 _DEEPEST = 64
 # An object with this name in it is read as a stored Python object by the SDK.
@@ -124,7 +124,7 @@ def wait_seconds(request: func.HttpRequest, default: float) -> float:
     """Return how long the caller wants to wait: the parameter `wait_seconds` of the query.
 
     Raises:
-        Problem: 400: it is no number, or not one from 0 to 200.
+        Problem: 400: it is no number, or not one from 0 to 220.
     """
     given = request.params.get("wait_seconds", "")
     try:
