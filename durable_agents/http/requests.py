@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -13,6 +14,7 @@ import azure.functions as func
 from durable_agents import json_text
 from durable_agents.http.problems import Problem
 from durable_agents.messages import Principal
+from durable_agents.sessions import session_entity_id
 
 MAX_BODY_BYTES = 1_000_000
 _LONGEST_KEY = 256
@@ -85,7 +87,7 @@ def read_run_call(request: func.HttpRequest) -> RunCall:
         raise _invalid(f"'on_busy' must be one of {', '.join(_ON_BUSY)}.")
     return RunCall(
         message=message,
-        session_id=_text(fields, "session_id") or _text(fields, "thread_id"),
+        session_id=_session(fields, "session_id") or _session(fields, "thread_id"),
         response_format=_object(fields, "response_format"),
         options=_object(fields, "options") or {},
         on_busy=on_busy,
@@ -196,11 +198,9 @@ def _require_storable(given: object) -> None:
     """Refuse what Python reads as JSON, and what no history or model takes."""
     _require_plain(given, 1)
     try:
-        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(given, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise _invalid("the body is not Unicode: it has half of a surrogate pair.") from None
-    except ValueError:
-        raise _invalid("the body has a number that is not finite.") from None
 
 
 def _require_plain(given: object, depth: int) -> None:
@@ -240,12 +240,19 @@ def _key(request: func.HttpRequest) -> str:
     return key
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _session(fields: Mapping[str, Any], name: str) -> str:
+    """Return the id of a session: one that the key of an entity can be made of."""
     value = fields.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_KEY:
-        raise _invalid(f"'{name}' must be a text of 1 to {_LONGEST_KEY} characters.")
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid(f"'{name}' must be a text that is not empty.")
+    if any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in value):
+        raise _invalid(f"'{name}' has a control character in it.")
+    if len(session_entity_id("", value).key) > _LONGEST_KEY:
+        raise _invalid(
+            f"'{name}' has more than {_LONGEST_KEY} characters; each of % @ / \\ # ? is three."
+        )
     return value
 
 

@@ -236,6 +236,9 @@ async def test_odd_ids_and_bodies_are_answered_as_in_the_kit(world: World) -> No
             reply = await world.http.get(f"/api/agents/Ada/{path}")
             assert reply.status_code == 404, path
             assert reply.headers["content-type"] == "application/problem+json"
+    for odd in ("/" * 85, "\U0001f600" * 256, "a'b"):
+        reply = await world.post("hi", session_id=odd)
+        assert reply.json()["session_id"] == odd
     large = await world.post("x" * 2_000_000)
     assert (large.status_code, large.json()["status"]) == (413, 413)
     wide = await world.post("ä" * 450_000, agent="Bob")
