@@ -81,12 +81,18 @@ class _TooManySteps(Exception):
     pass
 
 
-def problems(value: object, schema: Schema) -> list[str]:
-    """Return what keeps `value` from being valid, each with its place; empty when it is valid."""
+def problems(value: object, schema: Schema, name: str = "answer") -> list[str]:
+    """Return what keeps `value` from being valid, each with its place; empty when it is valid.
+
+    Args:
+        value: JSON data.
+        schema: The schema, a usable one.
+        name: What the value is called in the places.
+    """
     try:
-        return _Check(schema).check(value, schema, "answer", 0)
+        return _Check(schema).check(value, schema, name, 0)
     except _TooManySteps:
-        return [f"answer takes more than {_MOST_STEPS} steps to be checked; a simpler one may do"]
+        return [f"{name} takes more than {_MOST_STEPS} steps to be checked; a simpler one may do"]
 
 
 def require_usable(schema: Schema) -> None:
@@ -106,6 +112,11 @@ def require_usable(schema: Schema) -> None:
         if "$ref" in part and id(_resolve(part["$ref"], schema)) not in places:
             raise UnusableSchema(f"the reference {part['$ref']!r} points to what is no schema")
         _require_values(part)
+
+
+def is_known(keyword: str) -> bool:
+    """Return whether a schema with this keyword can be checked."""
+    return keyword in _KNOWN
 
 
 def is_strict(schema: Schema) -> bool:

@@ -36,7 +36,7 @@ from durable_agents.messages import (
 )
 from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
-from durable_agents.run_rules import RULES_FUNCTION, with_rules
+from durable_agents.run_rules import RULES_FUNCTION, RunRules, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
@@ -52,7 +52,9 @@ def run_orchestrator(registry: Registry, name: str) -> Any:
     def run_agent(context: OrchestrationContext, given: Any) -> Steps[dict[str, Any]]:
         request = _read(given, name)
         if request.unset:
-            rules = yield context.call_activity(RULES_FUNCTION, input=request.agent)
+            rules: RunRules = yield context.call_activity(
+                RULES_FUNCTION, input=request.agent, return_type=RunRules
+            )
             request = with_rules(request, rules)
         run = AgentRun(context, registry, request)
         try:

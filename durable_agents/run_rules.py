@@ -6,7 +6,7 @@ the agent has become since.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
@@ -37,6 +37,11 @@ class RunRules(BaseModel, frozen=True):
         """Return the rules as plain JSON data; the SDK calls this when it stores a result."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the rules that `to_json` made `data` from."""
+        return cls.model_validate(data)
+
 
 def rules_activity(registry: Registry) -> Callable[[str], Coroutine[Any, Any, RunRules]]:
     """Return the activity: it takes the name of an agent, and returns its `RunRules`."""
@@ -54,7 +59,6 @@ def rules_activity(registry: Registry) -> Callable[[str], Coroutine[Any, Any, Ru
     return agent_rules
 
 
-def with_rules(request: RunRequest, rules: object) -> RunRequest:
+def with_rules(request: RunRequest, rules: RunRules) -> RunRequest:
     """Return a request with what it leaves to the agent."""
-    found = RunRules.model_validate(rules)
-    return request.model_copy(update={name: getattr(found, name) for name in request.unset})
+    return request.model_copy(update={name: getattr(rules, name) for name in request.unset})

@@ -1,5 +1,6 @@
 """Writes a request in the form of the Responses API. Pure."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from durable_agents.messages import ImagePart, Message, TextPart, ToolCall
@@ -20,7 +21,8 @@ def response_fields(request: ChatRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {"store": False, **allowed_options(request)}
     if first:
         fields["instructions"] = "\n".join(one.text for one in request.messages[:first])
-    fields["input"] = [item for one in request.messages[first:] for item in _items(one)]
+    said = _with_ids_of_their_own(request.messages[first:])
+    fields["input"] = [item for one in said for item in _items(one)]
     if request.tools:
         fields["tools"] = [_tool(tool) for tool in request.tools]
     if request.output is not None:
@@ -29,6 +31,34 @@ def response_fields(request: ChatRequest) -> dict[str, Any]:
         form = {"type": "json_schema", **described_output(request.output)}
         fields["text"] = {**text, "format": form}
     return sound_data(fields)
+
+
+def _with_ids_of_their_own(messages: Sequence[Message]) -> list[Message]:
+    """Return messages in which no two calls have one id: here results are found by it alone.
+
+    Some servers begin at `call_0` in each turn.
+    """
+    taken: set[str] = set()
+    ids: dict[str, str] = {}
+    result: list[Message] = []
+    for message in messages:
+        if message.calls:
+            ids = {}
+            for call in message.calls:
+                number = 1
+                ids[call.id] = call.id
+                while ids[call.id] in taken:
+                    number += 1
+                    ids[call.id] = f"{call.id}-{number}"
+                taken.add(ids[call.id])
+            calls = tuple(call.model_copy(update={"id": ids[call.id]}) for call in message.calls)
+            message = message.model_copy(update={"calls": calls})
+        elif message.result is not None:
+            call_id = ids.get(message.result.call_id, message.result.call_id)
+            told = message.result.model_copy(update={"call_id": call_id})
+            message = message.model_copy(update={"result": told})
+        result.append(message)
+    return result
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,12 +43,58 @@ class _Refused(Exception):
     pass
 
 
+class CallArguments(Protocol):
+    """Reads the arguments of one tool's calls: by a function's parameters, or by a JSON schema."""
+
+    @property
+    def context(self) -> str:
+        """The name of the parameter that is given the call; empty where there is none."""
+        ...
+
+    def read(self, text: str) -> Read:
+        """Return the effective arguments that a model's words come to. It never raises."""
+        ...
+
+    def edit(self, arguments: str, changes: Mapping[str, Any]) -> Read:
+        """Return the effective arguments after a person has changed some of them."""
+        ...
+
+    def reread(self, arguments: str) -> Any:
+        """Return the checked form of effective arguments.
+
+        Raises:
+            ValueError: They do not fit the parameters; the message says why.
+        """
+        ...
+
+    def values(self, checked: Any) -> dict[str, Any]:
+        """Return the values by the parameters' names, from the checked form."""
+        ...
+
+    def text(self, checked: Any) -> str:
+        """Return the checked form as JSON text."""
+        ...
+
+
 class ArgumentReader:
-    """Reads the arguments of one tool's calls. It never raises, whatever it is given."""
+    """Reads the arguments of a function's calls."""
 
     def __init__(self, parameters: Parameters, checks: Sequence[Check]) -> None:
         self._parameters = parameters
         self._checks = checks
+
+    @property
+    def context(self) -> str:
+        """The name of the parameter that is given the call; empty where there is none."""
+        return self._parameters.context
+
+    def values(self, checked: BaseModel) -> dict[str, Any]:
+        """Return the values by the parameters' names."""
+        return self._parameters.values(checked)
+
+    def text(self, checked: BaseModel) -> str:
+        """Return the checked values as JSON text."""
+        return self._parameters.text(checked)
 
     def read(self, text: str) -> Read:
         """Return the effective arguments that a model's words come to."""

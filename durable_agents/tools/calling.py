@@ -11,14 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durabletask.payload import PayloadStore
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from durable_agents.errors import InvalidInput
 from durable_agents.messages import ToolRequest, ToolResult
-from durable_agents.tools.arguments import ArgumentReader
+from durable_agents.tools.arguments import CallArguments
 from durable_agents.tools.context import ToolContext, ToolError
 from durable_agents.tools.json_text import fingerprint, valid_text
-from durable_agents.tools.parameters import Parameters
 from durable_agents.tools.result_text import UnwritableResult, result_text, shortened
 
 if TYPE_CHECKING:
@@ -44,14 +43,12 @@ class Invocation:
     def __init__(
         self,
         tool: "Tool",
-        reader: ArgumentReader,
-        parameters: Parameters,
+        reader: CallArguments,
         request: ToolRequest,
         store: PayloadStore | None,
     ) -> None:
         self._tool = tool
         self._reader = reader
-        self._parameters = parameters
         self._request = request
         self._store = store
 
@@ -84,13 +81,13 @@ class Invocation:
             )
         return self._told(text, await self._kept(text))
 
-    def _checked(self) -> BaseModel:
+    def _checked(self) -> Any:
         request, name = self._request, self._tool.name
         if request.fingerprint and fingerprint(name, request.arguments) != request.fingerprint:
             raise _NotRun(f"the tool {name} was not run: these arguments were not approved")
         try:
             checked = self._reader.reread(request.arguments)
-            text = self._parameters.text(checked)
+            text = self._reader.text(checked)
         except ValueError as error:
             raise _NotRun(f"the tool {name} was not run: {error}") from None
         # The code may have changed since: a new default was not approved either.
@@ -98,11 +95,11 @@ class Invocation:
             raise _NotRun(f"the tool {name} was not run: its parameters have changed since")
         return checked
 
-    async def _called(self, checked: BaseModel) -> object:
+    async def _called(self, checked: Any) -> object:
         function = self._tool.function
-        values = self._parameters.values(checked)
-        if self._parameters.context:
-            values[self._parameters.context] = self._context()
+        values = self._reader.values(checked)
+        if self._reader.context:
+            values[self._reader.context] = self._context()
         if _is_async(function):
             return await function(**values)
         call = partial(copy_context().run, function, **values)

@@ -18,7 +18,7 @@ from durable_agents.errors import InvalidAgent
 from durable_agents.messages import CallPolicy, ToolPolicy, ToolRequest, ToolResult
 from durable_agents.model import ToolSpec
 from durable_agents.retry import call_policy
-from durable_agents.tools.arguments import ArgumentReader, Check, Read
+from durable_agents.tools.arguments import ArgumentReader, CallArguments, Check, Read
 from durable_agents.tools.calling import Invocation
 from durable_agents.tools.docstring import read_docstring
 from durable_agents.tools.parameters import Parameters
@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tool:
-    """A tool, as `@tool` makes it of a function.
+    """A tool: as `@tool` makes it of a function, or one of a server (`mcp_tools`).
 
     Attributes:
         function: The function; calling the tool calls it.
@@ -49,6 +49,7 @@ class Tool:
         activity: The name of its activity in histories.
         max_result_bytes: How much of a result is told, in bytes of UTF-8.
         spec: The tool as a model's server is told of it.
+        arguments: How the arguments of its calls are read.
     """
 
     function: Callable[..., Any]
@@ -61,8 +62,7 @@ class Tool:
     activity: str
     max_result_bytes: int
     spec: ToolSpec
-    _parameters: Parameters = field(repr=False)
-    _reader: ArgumentReader = field(repr=False)
+    arguments: CallArguments = field(repr=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, as if it were no tool."""
@@ -70,7 +70,7 @@ class Tool:
 
     def read(self, arguments: str) -> Read:
         """Return what the words of a model come to: effective arguments, or a problem to tell."""
-        return self._reader.read(arguments)
+        return self.arguments.read(arguments)
 
     def edit(self, arguments: str, changes: dict[str, Any]) -> Read:
         """Return the effective arguments with a person's changes, or what is wrong with those.
@@ -79,7 +79,7 @@ class Tool:
             arguments: The effective arguments, as `read` gave them.
             changes: New values by the parameters' names, as JSON data.
         """
-        return self._reader.edit(arguments, changes)
+        return self.arguments.edit(arguments, changes)
 
     def needs_approval(self, arguments: str) -> bool:
         """Return whether a person has to approve a call. When in doubt, one has to.
@@ -90,7 +90,7 @@ class Tool:
         if self.approval == "never" or self.approval == "always":
             return self.approval == "always"
         try:
-            values = self._parameters.values(self._reader.reread(arguments))
+            values = self.arguments.values(self.arguments.reread(arguments))
             return bool(self.approval(values))
         except Exception:  # of the author's predicate
             return True
@@ -121,7 +121,7 @@ class Tool:
         Raises:
             asyncio.CancelledError: The call was cancelled.
         """
-        return await Invocation(self, self._reader, self._parameters, request, store).result()
+        return await Invocation(self, self.arguments, request, store).result()
 
 
 @overload
@@ -179,9 +179,9 @@ def tool(
 
     def make(function: Callable[..., Any]) -> Tool:
         called = name or str(getattr(function, "__name__", ""))
-        _require_name(called, "a name")
-        _require_name(activity or called, f"the activity of tool '{called}'")
-        _require_rules(called, approval, retry, on_error, max_result_bytes)
+        require_tool_name(called, "a name")
+        require_tool_name(activity or called, f"the activity of tool '{called}'")
+        require_tool_rules(called, approval, retry, on_error, max_result_bytes)
         said = read_docstring(getattr(function, "__doc__", None))
         parameters = Parameters.of(function, called, said.parameters)
         told = said.description if description is None else description
@@ -191,19 +191,27 @@ def tool(
             description=told,
             approval=approval,
             retry=retry,
-            timeout=_seconds(called, timeout),
+            timeout=timeout_seconds(called, timeout),
             on_error=on_error,
             activity=activity or called,
             max_result_bytes=max_result_bytes,
             spec=ToolSpec(called, told, parameters.schema, parameters.strict),
-            _parameters=parameters,
-            _reader=ArgumentReader(parameters, checks),
+            arguments=ArgumentReader(parameters, checks),
         )
 
     return make if function is None else make(function)
 
 
-def _require_name(name: str, what: str) -> None:
+def require_tool_name(name: str, what: str) -> None:
+    """Check a name.
+
+    Args:
+        name: The name.
+        what: What it is the name of, for the message.
+
+    Raises:
+        InvalidAgent: It cannot be one.
+    """
     if not _NAME.fullmatch(name):
         raise InvalidAgent(
             f"tool {name!r}: {what} starts with a letter and has letters, digits, '_' and '-' "
@@ -211,9 +219,14 @@ def _require_name(name: str, what: str) -> None:
         )
 
 
-def _require_rules(
+def require_tool_rules(
     name: str, approval: object, retry: object, on_error: object, max_result_bytes: int
 ) -> None:
+    """Check the rules of a tool's calls.
+
+    Raises:
+        InvalidAgent: One of them is none; the message names the tool.
+    """
     if not callable(approval) and approval not in ("never", "always"):
         raise InvalidAgent(f"tool '{name}': approval is 'never', 'always' or a function.")
     if isinstance(retry, int) and retry < 1:
@@ -226,7 +239,12 @@ def _require_rules(
         raise InvalidAgent(f"tool '{name}': max_result_bytes is 1024 at least.")
 
 
-def _seconds(name: str, timeout: float | timedelta | None) -> float | None:
+def timeout_seconds(name: str, timeout: float | timedelta | None) -> float | None:
+    """Return a time limit in seconds.
+
+    Raises:
+        InvalidAgent: It is none; the message names the tool.
+    """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         raise InvalidAgent(f"tool '{name}': timeout is a number of seconds, more than 0.")

@@ -7,13 +7,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ["function_app.py", "agents", "orchestrations", "durable_agents", "local_runtime"]
+SOURCE = [
+    "function_app.py",
+    "agents",
+    "orchestrations",
+    "samples",
+    "durable_agents",
+    "local_runtime",
+]
 
 # For each room, by path prefix: the project's modules it may import. The longest prefix counts.
 MAY_IMPORT = {
     "function_app": ["orchestrations", "agents", "durable_agents"],
     "orchestrations": ["orchestrations", "agents", "durable_agents"],
     "agents": ["agents", "durable_agents"],
+    "samples": ["samples", "durable_agents"],
     "durable_agents": ["durable_agents"],
     "local_runtime": ["local_runtime"],
     "local_runtime.clock": [],
@@ -113,7 +121,7 @@ MAY_IMPORT = {
     ],
 }
 CATCH_ALL = {"utils", "helpers", "common", "base", "manager", "models"}
-ROOMS = ("function_app", "orchestrations", "agents", "durable_agents", "local_runtime")
+ROOMS = ("function_app", "orchestrations", "agents", "samples", "durable_agents", "local_runtime")
 
 
 def source_files() -> list[Path]:

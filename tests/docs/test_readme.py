@@ -31,6 +31,12 @@ def test_session_answers_what_the_readme_shows(app, tmp_path) -> None:
 
 
 @needs_curl
+def test_agents_answer_over_http_as_the_readme_shows(app, tmp_path) -> None:
+    with runtime(tmp_path / "data", app) as service:
+        readme.play(readme.section("Ask an agent over HTTP"), app, service)
+
+
+@needs_curl
 def test_running_flow_is_steered_as_the_readme_shows(app, tmp_path) -> None:
     part = readme.section("Steer a flow while it runs")
     setting, value = re.search(r"^(\w+)=(\w+) make start$", part, re.MULTILINE).groups()

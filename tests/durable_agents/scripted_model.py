@@ -34,6 +34,8 @@ class Reply:
     # Sent again and again after the body, for as long as the client reads.
     endless: bytes = b""
     pause: float = 0
+    # Held back until it is set.
+    held: asyncio.Event | None = None
 
 
 DROP = Reply(broken=True)
@@ -169,6 +171,8 @@ class ScriptedModel:
         if "messages" in body:
             self.faults += wire_problems(body)
         reply = self._reply(self.requests[-1])
+        if reply.held is not None:
+            await reply.held.wait()
         if reply.silent:
             await reader.read()  # until the client has had enough
             self._has_left()

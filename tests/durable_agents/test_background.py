@@ -68,7 +68,7 @@ def ada(client: Any, **settings: Any) -> Agent:
 
 async def test_answer_is_asked_for_until_it_is_there(client: Any, server: Server) -> None:
     async with hosted(ada(client)) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert answer["response"] == "Done."
     assert answer["usage"]["total_tokens"] == 18
     assert (server.begun, server.looked) == (1, ["resp_1"] * 3)
@@ -91,7 +91,7 @@ async def test_lost_response_is_asked_for_again_once_and_marked(
 ) -> None:
     server.lost = {"resp_1"}
     async with hosted(ada(client)) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert (answer["response"], server.begun) == ("Done.", 2)
     assert answer["usage"]["repeated_calls"] == 1
 
@@ -109,7 +109,7 @@ async def test_server_that_cannot_be_asked_just_now_is_asked_later(
 ) -> None:
     server.failing_looks = 2
     async with hosted(ada(client)) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert (answer["response"], server.begun) == ("Done.", 1)
 
 
@@ -121,7 +121,7 @@ async def test_each_turn_with_tools_is_begun_once(client: Any, server: Server) -
 
     server.answers = [("Let me look.", ("a", "stock", '{"item": "nut"}')), ("Seven.", None)]
     async with hosted(ada(client, tools=[stock])) as host:
-        answer = await host.answer()
+        answer = await host.answered()
     assert (answer["response"], server.begun) == ("Seven.", 2)
     assert answer["usage"]["total_tokens"] == 36
 

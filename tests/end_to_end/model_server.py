@@ -36,7 +36,7 @@ async def serving(answer: Answer) -> AsyncIterator[dict[str, str]]:
 
     async def complete(request: Request) -> Response:
         body: dict[str, Any] = json.loads(await request.body())
-        system, user = (message["content"] for message in body["messages"])
+        system, *_, user = (message["content"] for message in body["messages"])
         reply = await answer(system, user)
         if isinstance(reply, Response):
             return reply

@@ -62,7 +62,10 @@ class Runtime:
         """The running parts: process ids and command lines."""
         assert self._process is not None
         listing = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         rows = [line.split(maxsplit=2) for line in listing.splitlines()]
         return [(int(row[0]), row[2]) for row in rows if int(row[1]) == self._process.pid]
@@ -75,12 +78,18 @@ class Runtime:
                 os.kill(pid, signal.SIGKILL)
         await self._process.wait()
 
+    def pids(self, part: str) -> list[int]:
+        """The processes of one part: `scheduler` or `host`."""
+        word = {"host": "host-process"}.get(part, part)
+        return [pid for pid, command in self.children() if f" {word} " in command]
+
     def kill(self, part: str) -> None:
-        """SIGKILL to one part; the supervisor starts it again."""
-        for pid, command in self.children():
-            if f" {part} " in command:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        """SIGKILL to one part, which is there; the supervisor starts it again."""
+        pids = self.pids(part)
+        assert pids, f"no process is the {part}"
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     async def stop(self) -> int:
         """SIGTERM to the supervisor; its exit status."""

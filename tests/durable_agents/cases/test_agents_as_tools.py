@@ -128,3 +128,29 @@ async def test_limits_of_the_agent_that_is_asked_are_its_own(
     async with hosting(ada) as host:
         await host.answered()
     assert "MaxTurnsExceeded" in told(model.requests[2])
+
+
+async def test_call_of_an_agent_that_is_asked_is_approved_by_http(
+    hosting: Hosting, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kind of case 19: a person is asked by a run inside of another."""
+
+    @tool(approval="always")
+    def wire(to: str, context: ToolContext) -> str:
+        effects.add(f"wire {to}", context)
+        return "wired"
+
+    bob = Agent(name="Bob", tools=(wire,))
+    model.will(
+        calls(ASK_BOB), calls(("c", "wire", '{"to": "Bo"}')), says("It is sent."), says("Sent.")
+    )
+    async with hosting(Agent(name="Ada", tools=(bob.as_tool(),))) as host:
+        run = (await host.ask(wait_for_response=False)).json()["correlation_id"]
+        (asked,) = (await host.request("GET", "/api/approvals")).json()["approvals"]
+        assert (asked["agent"], asked["instance_id"] == run) == ("Bob", False)
+        place = f"/api/approvals/{asked['instance_id']}/{asked['request_id']}"
+        edited = {"approved": True, "arguments": {"to": "Jo"}}
+        assert (await host.request("POST", place, json=edited)).status == 200
+        ended = await host.request("GET", f"/api/agents/Ada/runs/{run}?wait_seconds=1")
+    assert ended.json()["response"] == "Sent."
+    assert effects.lines == ["wire Jo"]

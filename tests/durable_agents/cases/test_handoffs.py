@@ -1,5 +1,6 @@
 """Handoffs that do not come alone: one is followed, and nothing is lost or told twice."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,13 +161,47 @@ async def test_transfers_in_a_circle_end_at_the_limit(
     hosting: Hosting, model: ScriptedModel, effects: Effects
 ) -> None:
     """Of the kind of case 23: the second transfer was lost, then a loop."""
-    model.will(calls(TO_BOB))
-    bob = Agent(name="Bob")
-    alice = Agent(name="Alice", handoffs=(bob,), limits=RunLimits(handoffs=1, turns=9))
+    bob = Agent(name="Bob", instructions="You are Bob.", handoffs=("Alice",))
+    alice = Agent(
+        name="Alice",
+        instructions="You are Alice.",
+        handoffs=(bob,),
+        limits=RunLimits(handoffs=3),
+    )
+    model.will(*[calls(("t", f"transfer_to_{to}", "{}")) for to in ("Bob", "Alice") * 9])
     async with hosting(alice) as host:
         problem = await host.problem("Alice")
     assert problem["code"] == "MaxTurnsExceeded"
-    assert len(model.requests) == 9  # Bob has nobody to go to, and is told so
+    assert "3 transfers" in problem["cause"]
+    assert len(model.requests) == 4
+
+
+async def test_agent_that_gets_the_conversation_back_goes_on_with_its_own_words(
+    hosting: Hosting, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kinds of cases 05 and 23: there and back, with the same ids of calls everywhere."""
+    alice = cast_of(effects)
+    bob = Agent(name="Ben", instructions="You are Ben.", tools=alice.tools, handoffs=("Alice",))
+    alice = replace(alice, handoffs=(bob,))
+    adds = ("call_0", "add", '{"a": 3, "b": 4}')
+    model.will(
+        calls(adds, ("call_1", "transfer_to_Ben", "{}"), text="Over to Ben."),
+        calls(adds, text="I add as well."),
+        calls(("call_0", "transfer_to_Alice", "{}"), text="Back to Alice."),
+        calls(adds),
+        says("Seven."),
+    )
+    async with hosting(alice) as host:
+        answer = await host.answered("Alice", "What is 3 and 4?")
+    assert answer["notes"] == ["Alice -> Ben -> Alice"]
+    last = model.requests[-1].body["messages"]
+    assert [one["role"][0] for one in last] == [*"suattuat"]
+    assert last[2]["content"] == "Over to Ben."
+    assert [one["content"] for one in last if one["role"] == "tool"][::2] == ["7", "7"]
+    whole = "\n".join(str(one["content"]) for one in last)
+    for part in ("I add as well.", "Back to Alice.", "Ben used add: 7"):
+        assert whole.count(part) == 1
+    assert len(set(effects.keys)) == 3
 
 
 async def test_next_message_of_a_session_begins_with_the_agent_that_was_asked(

@@ -160,3 +160,16 @@ async def test_limit_of_calls_counts_over_all_turns(
         problem = await host.problem("Bob")
     assert problem["code"] == "MaxTurnsExceeded"
     assert effects.lines == ["3", "3"]
+
+
+async def test_reply_with_as_many_calls_as_the_limit_runs_them_all_in_order(
+    hosting: Hosting, ada: Agent, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kind of case 03: the limit itself is allowed."""
+    many = [("c", "add", f'{{"a": {n}, "b": 0}}') for n in range(100)]
+    model.will(calls(*many), says("done"))
+    async with hosting(ada) as host:
+        assert (await host.answered())["response"] == "done"
+    results = [one for one in model.requests[1].body["messages"] if one["role"] == "tool"]
+    assert [one["content"] for one in results] == [str(n) for n in range(100)]
+    assert len(effects.lines) == 100

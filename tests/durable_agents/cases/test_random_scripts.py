@@ -7,6 +7,7 @@ request that a kill repeats gets the same reply.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,13 +19,26 @@ from durable_agents.messages import Message, ModelReply, RunRequest, TokenUsage,
 from durable_agents.model import ChatRequest
 from durable_agents.models.chat_form import chat_fields
 from durable_agents.models.tool_calls import RawCall, read_calls
+from durable_agents.testing import Run
 from durable_agents.testing.wire_check import wire_problems
-from tests.durable_agents.cases.whole_run import Host, hosted
+from tests.durable_agents.cases.whole_run import Host, hosted, template_problems
 
 IDS = st.sampled_from(["call_0", "call_1", "a", "", " ", "x" * 60, None, 7])
 NAMES = st.sampled_from(
     [
-        *("add", "add", "add", "note", "note", "boom", "flaky", "Helper", "transfer_to_Bob"),
+        *(
+            "add",
+            "add",
+            "add",
+            "note",
+            "note",
+            "wire",
+            "wire",
+            "boom",
+            "flaky",
+            "Helper",
+            "transfer_to_Bob",
+        ),
         *("functions.add", "lookup weather", "multi_tool_use.parallel", "", None),
     ]
 )
@@ -73,7 +87,7 @@ class RandomModel:
 
     async def complete(self, request: ChatRequest) -> ModelReply:
         body = chat_fields(request)
-        self.problems += wire_problems(body)
+        self.problems += [*wire_problems(body), *template_problems(body["messages"])]
         self.bodies.append(body)
         said = sum(message["role"] == "assistant" for message in body["messages"])
         # An agent that is asked as a tool is one reply ahead of the one that asks it.
@@ -127,12 +141,17 @@ class World:
                 raise RuntimeError("secret")
             return "at last"
 
-        helper = Agent(name="Helper", tools=(add,), limits=self.limits)
-        bob = Agent(name="Bob", instructions="You are Bob.", tools=(note,))
+        @tool(approval="always")
+        def wire(context: ToolContext, a: int = 1) -> str:
+            self._note("wire", context)
+            return "wired"
+
+        helper = Agent(name="Helper", tools=(add, wire), limits=self.limits)
+        bob = Agent(name="Bob", instructions="You are Bob.", tools=(note,), handoffs=("Ada",))
         self.agent = Agent(
             name="Ada",
             instructions="You are Ada.",
-            tools=(add, note, boom, flaky, helper.as_tool()),
+            tools=(add, note, wire, boom, flaky, helper.as_tool()),
             handoffs=(bob,),
             limits=self.limits,
         )
@@ -141,29 +160,52 @@ class World:
         self.done.append((name, context.idempotency_key, context.attempt))
 
     async def run(self, **kit: Any) -> tuple[Any, int]:
-        """Run the agent; return how it ended, and how many steps that took."""
+        """Run the agent, in a session twice; return how the runs ended, and the steps it took."""
         self.done.clear()
         self.model.bodies.clear()
-        request = RunRequest(agent="Ada", messages=(Message.of("user", "Go."),), limits=self.limits)
-        given = request.model_dump(mode="json", exclude_defaults=True)
+        outcomes: list[Any] = []
         async with hosted(self.agent, client=self.model, **kit) as host:
-            run = await host.run("run-Ada", given, instance_id="run")
-            outcome = run.output, run.failure and (run.failure.type, run.failure.message)
-            require_truth(host, *outcome)
-        return outcome, host.steps
+            for number in range(2 if self.session else 1):
+                run = await host.start("run-Ada", self._request(), instance_id=f"run-{number}")
+                await people_answer(host, run)
+                failure = run.failure and (run.failure.type, run.failure.message)
+                outcomes.append((run.output, failure))
+                require_truth(run)
+            assert host.pending() == []
+            assert all(one.has_ended for one in host.runs)
+        return outcomes, host.steps
+
+    def _request(self) -> dict[str, Any]:
+        request = RunRequest(
+            agent="Ada",
+            messages=(Message.of("user", "Go."),),
+            limits=self.limits,
+            session=self.session,
+        )
+        return request.model_dump(mode="json", exclude_defaults=True)
 
 
-def require_truth(host: Host, output: Any, failure: Any) -> None:
+async def people_answer(host: Host, run: Run) -> None:
+    """Answer what people are asked until a run has ended: yes, no, or not at all, in turn."""
+    answers = cycle([True, {"approved": False, "reason": "no"}, None])
+    while not run.has_ended:
+        asked = host.pending(run)
+        answer = next(answers) if asked else None
+        if answer is None:
+            await host.advance(hours=25)
+        else:
+            await host.answer(run, answer, request=asked[0]["request_id"])
+
+
+def require_truth(run: Run) -> None:
     """Demand that the run has ended well, with a text, or with an error of the library."""
-    (run, *children) = host.runs
-    assert (run.status, bool(output)) in (("Completed", True), ("Failed", False))
-    assert all(child.has_ended for child in children)
-    if output:
-        assert output["text"].strip()
-    else:
-        kinds = {kind.__name__ for kind in AgentCallFailed.__subclasses__()}
-        assert failure[0] in kinds, failure
-        assert "secret" not in failure[1]
+    if run.status == "Completed":
+        assert run.output["text"].strip()
+        return
+    assert (run.status, run.output) == ("Failed", None)
+    assert run.failure is not None
+    assert run.failure.type in {kind.__name__ for kind in AgentCallFailed.__subclasses__()}
+    assert "secret" not in run.failure.message
 
 
 def random_runs(examples: int) -> Callable[[Any], Any]:

@@ -1,7 +1,5 @@
 """Servers that want one system message and roles in turn: nothing is refused, nothing is lost."""
 
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from durable_agents import Agent, AgentFunctionApp, Message, OpenAIChatClient, tool
 from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
+from tests.durable_agents.cases.whole_run import template_problems
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel, calls, refuses, says
 
 
@@ -22,22 +21,6 @@ class Template:
         if problems := list(template_problems(request.body["messages"])):
             return refuses(400, code="template", message=f"the template refuses: {problems}")
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
-
-
-def template_problems(messages: list[dict[str, Any]]) -> Iterator[str]:
-    rest = messages[1:] if messages[0]["role"] == "system" else messages
-    plain = [one for one in rest if one["role"] != "tool" and not one.get("tool_calls")]
-    if any(one["role"] == "system" for one in rest):
-        yield "a system message that is not the first"
-    if not plain or plain[0]["role"] != "user":
-        yield "does not begin with the user"
-    for before, after in pairwise(rest):
-        if before["role"] == after["role"] != "tool":
-            yield f"two of {after['role']}"
-    if rest[-1]["role"] not in ("user", "tool"):
-        yield "does not end with the user"
-    if any(one["role"] == "user" and not one["content"].strip() for one in rest):
-        yield "an empty message of the user"
 
 
 async def test_session_of_several_turns_with_tools_is_taken(

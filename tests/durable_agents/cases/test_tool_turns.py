@@ -220,3 +220,16 @@ async def test_tool_that_is_removed_while_a_run_waits_has_done_what_it_has_done(
         assert await host.replay() == []
     assert effects.lines == ["charge"]
     assert "no tool named 'charge'" in model.requests[2].message
+
+
+async def test_call_in_a_reply_that_was_cut_off_is_not_made(
+    hosting: Hosting, ada: Agent, model: ScriptedModel, effects: Effects
+) -> None:
+    """Of the kind of case 13: nobody knows what the rest would have been."""
+    model.will(calls(BOLT, finish="length"), says('{"n": 7}'))
+    async with hosting(ada) as host:
+        problem = await host.problem()
+    assert problem["code"] == "InvalidAgentOutput"
+    assert "cut off" in problem["cause"]
+    assert effects.lines == []
+    assert len(model.requests) == 1

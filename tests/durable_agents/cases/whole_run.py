@@ -4,8 +4,9 @@ Every run that ends here is replayed: all turns of all orchestrations, by an app
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,20 @@ def run_input(
         **more,
     )
     return request.model_dump(mode="json", exclude_defaults=True)
+
+
+def template_problems(messages: list[dict[str, Any]]) -> Iterator[str]:
+    """Return what a strict chat template refuses: roles that are not in turn, tool turns aside."""
+    rest = messages[1:] if messages[0]["role"] == "system" else messages
+    plain = [one for one in rest if one["role"] != "tool" and not one.get("tool_calls")]
+    if any(one["role"] == "system" for one in rest):
+        yield "a system message that is not the first"
+    if not plain or plain[0]["role"] != "user":
+        yield "does not begin with the user"
+    for before, after in pairwise(rest):
+        if before["role"] == after["role"] != "tool":
+            yield f"two of {after['role']}"
+    if rest[-1]["role"] not in ("user", "tool"):
+        yield "does not end with the user"
+    if any(one["role"] == "user" and not one["content"].strip() for one in rest):
+        yield "an empty message of the user"

@@ -35,8 +35,8 @@ ODD_IDS = ["%2F", "a%2Fb", "x" * 1000, "@dafx-Ada@s", "..%2f..", "%00", "*", "ä
         (b'{"message": "\\ud800"}', "surrogate"),
         (b'{"message": "Hi", "session_id": "\\udfff"}', "surrogate"),
         (b'{"message": "Hi", "options": {"a": "\\ud800"}}', "surrogate"),
-        (b'{"message": "Hi", "options": {"a": NaN}}', "not JSON"),
-        (b'{"message": "Hi", "options": {"a": 1e999}}', "not JSON"),
+        (b'{"message": "Hi", "options": {"a": NaN}}', "NaN is not JSON"),
+        (b'{"message": "Hi", "options": {"a": 1e999}}', "too large a number"),
         (b'{"message": "Hi", "options": {"__class__": "x"}}', "reserved"),
         (b'{"message": "Hi", "nr": ' + b"9" * 5000 + b"}", "not JSON"),
         (DEEP.encode(), "deep"),
@@ -113,7 +113,7 @@ async def test_too_large_a_body_is_413_and_another_kind_415() -> None:
         assert host.runs == []
 
 
-@pytest.mark.parametrize("seconds", ["-1", "1e9", "221", "nan", "inf", "soon", "9" * 5000])
+@pytest.mark.parametrize("seconds", ["-1", "1e9", "201", "nan", "inf", "soon", "9" * 5000])
 @pytest.mark.parametrize("path", ["Ada/run", "Ada/runs/x", "Ada/runs/x/events"])
 async def test_wait_seconds_that_are_none_are_400(seconds: str, path: str) -> None:
     async with office(ScriptedModel()) as host:
