@@ -24,6 +24,8 @@ _DEFAULT_WAIT_SECONDS = 90.0
 _DEEPEST = 64
 # An object with this name in it is read as a stored Python object by the SDK.
 _RESERVED = "__class__"
+# What curl says of a body that it is told nothing of.
+_CURLS_OWN = "application/x-www-form-urlencoded"
 _SLASH = re.compile("%2f", re.IGNORECASE)
 _FIELDS = {
     "message",
@@ -176,6 +178,8 @@ def text_body(request: func.HttpRequest) -> str:
 
 def _fields(text: str, content_type: str) -> dict[str, Any]:
     kind = content_type.partition(";")[0].strip().lower()
+    if kind == _CURLS_OWN and text.lstrip().startswith("{"):
+        kind = "application/json"
     if kind and kind not in ("application/json", "text/plain") and not kind.endswith("+json"):
         raise Problem(415, "InvalidInput", "send application/json with a 'message', or text/plain.")
     if kind == "text/plain":

@@ -44,6 +44,15 @@ async def test_plain_text_is_a_message() -> None:
             assert answer.json()["response"] == "yes"
 
 
+async def test_json_that_curl_says_is_a_form_is_json() -> None:
+    async with office(ScriptedModel(["yes"])) as host:
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await host.request(
+            "POST", "/api/agents/Bob/run", body='{"message": "Hi"}', headers=headers
+        )
+        assert answer.json()["response"] == "yes"
+
+
 @pytest.mark.parametrize(
     "how",
     [
