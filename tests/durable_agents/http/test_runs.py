@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from durable_agents import Agent, AgentFunctionApp
 from durable_agents.errors import (
     AgentCallFailed,
+    InvalidAgent,
     InvalidAgentOutput,
     ModelRateLimited,
     ModelRejected,
@@ -246,3 +248,9 @@ async def test_an_agent_may_say_only_what_was_asked_in_the_form() -> None:
     model = ScriptedModel(["Oslo", says({"city": "Oslo"})])
     async with office(model) as host:
         assert (await host.post(response_format=WHERE)).json()["value"] == {"city": "Oslo"}
+
+
+@pytest.mark.parametrize("name", ["http-agents", "HTTP-health", "http-agent-run"])
+async def test_no_agent_can_have_the_name_of_a_route(name: str) -> None:
+    with pytest.raises(InvalidAgent, match=name):
+        AgentFunctionApp([Agent(name=name)], chat_client=ScriptedModel())
