@@ -6,7 +6,7 @@ SOAK_ARGS ?=
 TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test check soak bench bench-scheduler bench-host bench-peers lock clean
+.PHONY: help setup demo start test check soak bench bench-scheduler bench-host bench-agents bench-peers lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ check: setup ## lint, types and the architecture test
 soak: setup ## half an hour of load with kills, stops, bad lines and bursts, then an audit
 	@$(PYTHON) -m tests.soak $(SOAK_ARGS)
 
-bench: bench-scheduler bench-host ## measure the scheduler and the Functions host (half an hour)
+bench: bench-scheduler bench-host bench-agents ## measure scheduler, host and agents (half an hour)
 
 bench-scheduler: setup ## measure the scheduler beside the SDK's in-memory backend (minutes)
 	@$(PYTHON) -m bench.scheduler $(BENCH_ARGS)
@@ -41,6 +41,9 @@ bench-host: setup ## measure the Functions host: work, starts, HTTP functions, w
 	@$(PYTHON) -m bench.host
 	@$(PYTHON) -m bench.http_functions
 	@$(PYTHON) -m bench.host_workers
+
+bench-agents: setup ## measure agents beside bare activities (minutes)
+	@$(PYTHON) -m bench.agents
 
 bench-peers: setup ## measure the scheduler beside DBOS and LangGraph (minutes)
 	@sh scripts/bench-peers.sh
