@@ -29,6 +29,11 @@ class Hub:
         self._command = command
         self._worker_command = worker
 
+    @property
+    def worker_pid(self) -> int:
+        """The worker's process."""
+        return self._worker.pid
+
     async def start(self) -> None:
         """Start both processes and run a few workflows to warm them up."""
         self.server = await spawn(*self._command)

@@ -69,9 +69,12 @@ def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentAct
             return _no_answer_yet(agent, asked, reply, conversation)
         _log(agent, reply)
         return AgentResponse(
-            **reply.model_dump(exclude={"calls", "usage"}),
+            text=reply.text,
             usage=reply.usage,
             agent=agent.name,
+            model=reply.model,
+            finish_reason=reply.finish_reason,
+            request_id=reply.request_id,
             verdict=await _verdict(agent, toolset, asked, reply, conversation),
         )
 
@@ -149,13 +152,16 @@ async def _verdict(
     reply: ModelReply,
     conversation: Conversation,
 ) -> Verdict | None:
-    # Not on the loop: a class or a tool may have checks of its own that take their time.
+    # Not on the loop: a class or a tool may have checks of its own that take their time. Where
+    # there are none, no thread is woken.
     if reply.calls:
         # Servers may give calls all the same: what was disabled does not run.
         disabled = not asked.tools or _options(agent, asked).get("tool_choice") == _NO_TOOLS
         calls = await asyncio.to_thread(toolset.prepare, reply.calls, disabled=disabled)
         policy = asked.policy or CallPolicy()
         return Verdict(policy=policy, calls=calls, taken=conversation.taken)
+    if asked.output is None and not conversation.taken:
+        return None  # nothing is decided by it: the answer is taken as it is
     verdict = await asyncio.to_thread(judge, asked, reply.text)
     if verdict is None or not conversation.taken:
         return verdict

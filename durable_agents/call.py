@@ -14,10 +14,10 @@ would fire long after the answer, for one more replay of a flow that goes on. Wi
 orchestration its timer is void, and so is a request that nobody has begun.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import azure.durable_functions as df
 from durabletask.task import (
@@ -58,6 +58,8 @@ _FIRST_POLL = timedelta(seconds=1)
 _LONGEST_POLL = timedelta(seconds=30)
 STOP_TIME = timedelta(seconds=10)
 """How long a call that is over waits for the model's server to be told."""
+
+_NO_USAGE = TokenUsage()
 
 type AnyContext = df.DurableOrchestrationContext | OrchestrationContext
 
@@ -100,6 +102,7 @@ class OwnTask[T](CompletableTask[T]):
     def __init__(self, context: AnyContext) -> None:
         super().__init__()
         self._context = context
+        self._ended_with: AgentCallFailed | None = None
 
     def end_with(self, error: AgentCallFailed) -> None:
         """End the task with an error.
@@ -107,9 +110,18 @@ class OwnTask[T](CompletableTask[T]):
         As `fail` does, but that can only make a TaskFailedError, and a flow's author wants to
         catch ModelRejected.
         """
-        self._exception: TaskFailedError | None = error
-        self._is_complete = True
-        self._notify_parent()
+        self._ended_with = error
+        self.fail(str(error), error)
+
+    def get_result(self) -> T:
+        """Return the result, or raise the error that the task has ended with."""
+        if self._ended_with is not None:
+            raise self._ended_with
+        return super().get_result()
+
+    def get_exception(self) -> TaskFailedError:
+        """Return the error that the task has ended with."""
+        return self._ended_with or super().get_exception()
 
     def _now(self) -> datetime:
         now = self._context.current_utc_datetime
@@ -137,9 +149,10 @@ def with_value(response: AgentResponse, output: OutputFormat | None, agent: str)
     Raises:
         CodeChanged: The answer does not fit the class that it was asked for.
     """
-    response = response.model_copy(update={"verdict": None})
     if output is None:
-        return response
+        if response.verdict is None:
+            return response
+        return response.model_copy(update={"verdict": None})
     try:
         value = output.value(response.text)
     except ValueError as error:
@@ -151,7 +164,7 @@ def with_value(response: AgentResponse, output: OutputFormat | None, agent: str)
             model=response.model,
             request_id=response.request_id,
         ) from None
-    return response.model_copy(update={"value": value})
+    return response.model_copy(update={"verdict": None, "value": value})
 
 
 def as_result(response: AgentResponse) -> dict[str, Any]:
@@ -174,7 +187,7 @@ class AgentCall(_Call):
         super().__init__(context, plan)
         self._policy = plan.policy
         self._request = plan.request
-        self._usage = TokenUsage()
+        self._usage = _NO_USAGE
         self._taken: dict[str, Message] = {}
         self._polls = 0
         self._is_asking = False
@@ -208,7 +221,9 @@ class AgentCall(_Call):
         Then(self._activity(self._request), self._answered)
 
     def _activity(self, request: ModelRequest) -> Task[Any]:
-        payload = request.model_copy(update={"policy": self._policy}).to_payload()
+        if request.policy is not self._policy:
+            request = request.model_copy(update={"policy": self._policy})
+        payload = request.to_payload()
         if isinstance(self._context, OrchestrationContext):
             return self._context.call_activity(self._plan.activity, input=payload)
         return self._context.call_activity(self._plan.activity, payload)
@@ -233,7 +248,7 @@ class AgentCall(_Call):
     def _is_pending(self, verdict: Verdict) -> None:
         """Wait for a response that the server is making; longer each time it is not ready."""
         self._policy = verdict.policy
-        self._taken |= verdict.taken
+        self._taken = self._taken | verdict.taken
         self._request = self._with_taken().model_copy(update={"pending": verdict.pending})
         self._attempt = 0
         delay = min(_FIRST_POLL * 2**self._polls, _LONGEST_POLL)
@@ -270,21 +285,30 @@ class AgentCall(_Call):
     def _judge(self, response: AgentResponse) -> None:
         verdict = response.verdict
         self._policy = verdict.policy if verdict is not None else self._policy
-        self._usage += response.usage
-        if verdict is not None:
-            self._taken |= verdict.taken
-            verdict = verdict.model_copy(update={"taken": self._taken})
-        response = response.model_copy(update={"usage": self._usage, "verdict": verdict})
+        # Copied only where something is other than the activity said: every replay comes by here.
+        changed: dict[str, Any] = {}
+        if self._usage is _NO_USAGE:
+            self._usage = response.usage
+        else:
+            self._usage += response.usage
+            changed["usage"] = self._usage
+        if verdict is not None and self._taken:
+            verdict = verdict.model_copy(update={"taken": self._taken | verdict.taken})
+            changed["verdict"] = verdict
+        self._taken = verdict.taken if verdict is not None else self._taken
         found = verdict.value if verdict is not None else ""
         if verdict is not None and (verdict.judged or verdict.calls):
             problem = verdict.problem
         else:
             problem = self._problem(found or response.text)
+        if found and not problem:
+            # Without the thoughts or the fence around what was asked for.
+            changed["text"] = found
+        response = response.model_copy(update=changed) if changed else response
         if problem:
             self._ask_again(response, problem)
         else:
-            # Without the thoughts or the fence around what was asked for.
-            self._accept(response.model_copy(update={"text": found or response.text}))
+            self._accept(response)
 
     def _problem(self, text: str) -> str:
         """Return what is wrong with an answer whose activity could not tell."""
@@ -384,3 +408,28 @@ class Then(CompositeTask[None]):
     def on_child_completed(self, task: Task[Any]) -> None:
         """Go on; the SDK calls this when the task has ended."""
         self._then(task)
+
+
+class AllOrFirstFailure[T](OwnTask[list[T]]):
+    """Ends with the results of all tasks, in their order, or as soon as one of them has failed.
+
+    The SDK's `when_all` waits for all of them before it fails.
+    """
+
+    def __init__(self, context: AnyContext, tasks: Sequence[Task[T]]) -> None:
+        super().__init__(context)
+        self._tasks = tasks
+        self._left = len(tasks)
+        if not tasks:
+            self.complete([])
+        for task in tasks:
+            Then(task, self._one_ended)
+
+    def _one_ended(self, task: Task[T]) -> None:
+        self._left -= 1
+        if self.is_complete:
+            return
+        if task.is_failed:
+            self.end_with(cast("AgentCallFailed", task.get_exception()))
+        elif not self._left:
+            self.complete([one.get_result() for one in self._tasks])

@@ -14,6 +14,7 @@ from durable_agents.errors import CodeChanged, InvalidInput
 from durable_agents.failure_text import from_failure
 from durable_agents.messages import (
     AgentResponse,
+    CallPolicy,
     ImagePart,
     Message,
     ModelRequest,
@@ -141,14 +142,13 @@ class DurableAgent:
         output = _output(response_format or wanted or agent.response_format)
         policy = call_policy(retry, agent.corrections) if retry else self._registered.policy
         duration = self._duration(timeout)
-        messages = read_messages(message, self.name)
         require_options(fields, self.name)
         if session is None and not self._registered.toolset.by_name:
             plan = CallPlan(
                 agent=self.name,
                 model=self._registered.model.model,
                 activity=self._registered.activity,
-                request=self._request(message, messages, output, fields),
+                request=self._request(message, output, fields, policy),
                 policy=policy,
                 output=output,
                 timeout=duration,
@@ -156,7 +156,7 @@ class DurableAgent:
             return start_call(self._context, plan)
         run = RunRequest(
             agent=self.name,
-            messages=messages,
+            messages=read_messages(message, self.name),
             session=self._session_id(session),
             on_busy=on_busy or agent.sessions.on_busy,
             output=output.schema if output else None,
@@ -171,19 +171,21 @@ class DurableAgent:
     def _request(
         self,
         given: Given,
-        messages: tuple[Message, ...],
         output: OutputFormat | None,
         options: dict[str, JsonValue],
+        policy: CallPolicy,
     ) -> ModelRequest:
-        # A text alone goes out as it always did.
         said: dict[str, Any]
-        said = (
-            {"message": given} if isinstance(given, str) else {"version": 2, "messages": messages}
-        )
+        if isinstance(given, str):
+            _require_text(given, self.name)
+            said = {"message": given}  # a text alone goes out as it always did
+        else:
+            said = {"version": 2, "messages": read_messages(given, self.name)}
         return ModelRequest(
             **said,
             output=output.schema if output else None,
             options=options,
+            policy=policy,
             instance=self._context.instance_id,
         )
 
@@ -240,7 +242,7 @@ class RunTask(OwnTask[AgentResponse]):
         if child.is_failed:
             self.end_with(from_failure(child.get_exception(), self._run.agent, ""))
             return
-        response = AgentResponse[Any].from_json(child.get_result())
+        response = AgentResponse.from_json(child.get_result())
         try:
             self.complete(with_value(response, self._output, self._run.agent))
         except CodeChanged as error:
@@ -289,6 +291,8 @@ def require_options(options: Mapping[str, Any], agent: str) -> None:
     """
     if reserved := RESERVED_OPTIONS & set(options):
         raise InvalidInput(f"agent '{agent}': '{min(reserved)}' is not an option.")
+    if not options:
+        return
     try:
         ModelRequest(options=dict(options))
         json.dumps(options, allow_nan=False, ensure_ascii=False).encode()

@@ -58,6 +58,7 @@ class ToolResult(BaseModel, frozen=True):
         is_error: Whether the call failed, or was not made.
         retriable: Whether the failure may pass; the orchestrator decides by this.
         handoff: Whether it stands for a transfer, of which the next agent is not told.
+        later: Whether this is no result yet: somebody brings it to the call's callback URL.
     """
 
     call_id: str
@@ -66,6 +67,7 @@ class ToolResult(BaseModel, frozen=True):
     is_error: bool = False
     retriable: bool = False
     handoff: bool = False
+    later: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data; the SDK calls this when it stores a result."""
@@ -295,6 +297,7 @@ class PreparedCall(BaseModel, frozen=True):
         problem: What the model is told, for `tell`.
         approval: Whether a person has to approve the effective arguments.
         policy: How the tool is called.
+        callback: The secret of the call's callback URL, if its result may come later. Made once.
     """
 
     call: ToolCall
@@ -304,6 +307,7 @@ class PreparedCall(BaseModel, frozen=True):
     problem: str = ""
     approval: bool = False
     policy: ToolPolicy = ToolPolicy()
+    callback: str = ""
 
 
 class Verdict(BaseModel, frozen=True):
@@ -440,6 +444,7 @@ class ToolRequest(BaseModel, frozen=True):
         session: The session's id, if there is one.
         principal: Who called, if the platform says so.
         fingerprint: Of the arguments that were approved; they are the ones that run.
+        callback: The end of the URL to which the result may be brought; empty for none.
     """
 
     version: int = 1
@@ -452,3 +457,4 @@ class ToolRequest(BaseModel, frozen=True):
     session: str = ""
     principal: Principal | None = None
     fingerprint: str = ""
+    callback: str = ""

@@ -10,10 +10,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from durabletask.task import CancellableTask, OrchestrationContext, Task, when_all, when_any
+from durabletask.task import CancellableTask, OrchestrationContext, Task, when_any
 from pydantic import ValidationError
 
-from durable_agents.call import STOP_TIME, AgentCall, CallPlan, OwnTask, as_result
+from durable_agents.call import (
+    STOP_TIME,
+    AgentCall,
+    AllOrFirstFailure,
+    CallPlan,
+    OwnTask,
+    as_result,
+)
 from durable_agents.errors import (
     AgentCallFailed,
     AgentCancelled,
@@ -23,6 +30,7 @@ from durable_agents.errors import (
     MaxTurnsExceeded,
 )
 from durable_agents.failure_text import to_text
+from durable_agents.later_results import LaterToolTask
 from durable_agents.messages import (
     AgentResponse,
     Message,
@@ -38,6 +46,7 @@ from durable_agents.people import Asking, approval_request
 from durable_agents.registry import RegisteredAgent, Registry
 from durable_agents.run_rules import RULES_FUNCTION, RunRules, with_rules
 from durable_agents.run_session import COMPACTED, SUMMARISED, RunSession
+from durable_agents.run_size import bounded
 from durable_agents.session_turns import CANCEL_EVENT
 from durable_agents.structured_output import Invalid, OutputFormat
 from durable_agents.tool_calls import AgentToolTask, ApprovedToolTask, ToldTask, ToolCallTask
@@ -133,10 +142,10 @@ class AgentRun:
                         return self._answer(response)
                 case CallTools(calls):
                     self._add_said(response, calls)
-                    self._messages += yield from self._call_tools(calls)
+                    self._add_results((yield from self._call_tools(calls)))
                 case HandOff() as handoff:
                     self._add_said(response, handoff.calls)
-                    self._messages += yield from self._call_tools(handoff.calls, handoff)
+                    self._add_results((yield from self._call_tools(handoff.calls, handoff)))
                     self._hand_off(handoff)
 
     def _finish(self) -> Steps[bool]:
@@ -158,6 +167,7 @@ class AgentRun:
             messages=tuple(self._messages),
             output=self._request.output,
             options=self._options(),
+            policy=self._policy(),
             session=self._session.turn,
             instance=self._context.instance_id,
         )
@@ -230,13 +240,16 @@ class AgentRun:
         if any(isinstance(task, ApprovedToolTask) for task in tasks):
             self._show("approval", [one.call.name for one in calls if one.approval])
         try:
-            results: list[ToolResult] = yield from self._until(when_all(tasks))
+            results: list[ToolResult] = yield from self._until(
+                AllOrFirstFailure(self._context, tasks)
+            )
         except AgentCallFailed:
             yield from self._give_up(tasks)
             raise
         finally:
             for task in tasks:
-                self._usage += task.usage if isinstance(task, AgentToolTask) else TokenUsage()
+                if isinstance(task, AgentToolTask):
+                    self._usage += task.usage
         return [Message(role="tool", result=result) for result in results]
 
     def _give_up(self, tasks: Sequence[Task[Any]]) -> Steps[None]:
@@ -245,7 +258,8 @@ class AgentRun:
         for task in tasks:
             if isinstance(task, AgentToolTask) and not task.is_complete:
                 self._context.send_event(task.instance, CANCEL_EVENT, data="parent")
-            if isinstance(task, ApprovedToolTask) and not task.asking.is_complete:
+            waits = isinstance(task, ApprovedToolTask | LaterToolTask)
+            if waits and not task.asking.is_complete:
                 task.asking.withdraw("the run is over")
                 asked.append(task.asking)
         for task in asked:
@@ -271,12 +285,14 @@ class AgentRun:
                 return ToldTask(self._context, one, one.problem, is_error=True)
 
     def _start_tool(self, one: PreparedCall, fingerprint: str = "") -> OwnTask[ToolResult]:
-        return ToolCallTask(
-            self._context,
-            one,
-            self._registry.tool_activity(one.target) or one.target,
-            self._tool_request(one, fingerprint),
-        )
+        request = self._tool_request(one, fingerprint)
+        if one.callback:
+            return LaterToolTask(self._context, one, request, self._tool_call)
+        return self._tool_call(one, request)
+
+    def _tool_call(self, one: PreparedCall, request: ToolRequest) -> ToolCallTask:
+        activity = self._registry.tool_activity(one.target) or one.target
+        return ToolCallTask(self._context, one, activity, request)
 
     def _start_approved(self, one: PreparedCall, fingerprint: str) -> OwnTask[ToolResult]:
         if one.action == "tell":
@@ -340,6 +356,9 @@ class AgentRun:
                 author=self._agent.name,
             )
         )
+
+    def _add_results(self, results: list[Message]) -> None:
+        self._messages = bounded([*self._messages, *results], len(results))
 
     def _hand_off(self, handoff: HandOff) -> None:
         for ignored in handoff.ignored:

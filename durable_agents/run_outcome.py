@@ -35,7 +35,7 @@ def ended_as(state: OrchestrationState) -> Ending:
 def outcome(state: OrchestrationState, agent: str) -> AgentResponse[Any] | AgentCallFailed:
     """Return what a run of an agent ended with: its answer, without a value, or its error."""
     if state.runtime_status is OrchestrationStatus.COMPLETED:
-        return AgentResponse[Any].from_json(state.get_output())
+        return AgentResponse.from_json(state.get_output())
     if state.failure_details is None:
         return AgentCancelled("the run was terminated", agent=agent)
     return from_details(state.failure_details, agent, "")

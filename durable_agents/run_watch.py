@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from grpc import RpcError
 
 from durable_agents.durable_clients import durable_client
 from durable_agents.errors import AgentCancelled
 
-# Most calls of a fast model are over by then, and nothing has to be watched.
 _BEGIN_SECONDS = 0.3
 _AGAIN_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 60
@@ -31,24 +31,41 @@ async def ending_with(client: str, instance: str) -> AsyncGenerator[None]:
     if not client or not instance or task is None:
         yield
         return
-    ended = False
-
-    async def watch() -> None:
-        nonlocal ended
-        await asyncio.sleep(_BEGIN_SECONDS)
-        await _end_of(client, instance)
-        ended = True
-        task.cancel()
-
-    watching = asyncio.create_task(watch())
+    watch = _Watch(task, client, instance)
+    # A timer costs next to nothing, and most calls of a fast model are over before it.
+    timer = asyncio.get_running_loop().call_later(_BEGIN_SECONDS, watch.begin)
     try:
         yield
     except asyncio.CancelledError:
-        if not ended or task.uncancel() > 0:
+        if not watch.has_ended or task.uncancel() > 0:
             raise
         raise AgentCancelled("the run that waited for this call has ended") from None
     finally:
-        watching.cancel()
+        timer.cancel()
+        watch.stop()
+
+
+class _Watch:
+    """Cancels a task when an orchestration ends."""
+
+    def __init__(self, task: asyncio.Task[Any], client: str, instance: str) -> None:
+        self.has_ended = False
+        self._task = task
+        self._client = client
+        self._instance = instance
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        await _end_of(self._client, self._instance)
+        self.has_ended = True
+        self._task.cancel()
 
 
 async def _end_of(client: str, instance: str) -> None:

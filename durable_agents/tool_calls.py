@@ -13,6 +13,7 @@ from durabletask.task import OrchestrationContext, Task
 from durable_agents.call import OwnTask, Then
 from durable_agents.errors import ToolFailed
 from durable_agents.failure_text import from_failure
+from durable_agents.later_results import LaterToolTask, end_call
 from durable_agents.messages import (
     AgentResponse,
     PreparedCall,
@@ -99,15 +100,7 @@ class ToolCallTask(OwnTask[ToolResult]):
         return ToolResult(call_id=call.id, name=call.name, text=text, is_error=True)
 
     def _end(self, result: ToolResult) -> None:
-        if result.is_error and self._prepared.policy.on_error == "raise":
-            name = self._prepared.call.name
-            self.end_with(
-                ToolFailed(f"the tool '{name}' failed: {result.text}", agent=self._request.agent)
-            )
-            return
-        # By the id of the conversation, whatever the activity said.
-        call = self._prepared.call
-        self.complete(result.model_copy(update={"call_id": call.id, "name": call.name}))
+        end_call(self, self._prepared, self._request.agent, result)
 
 
 class ApprovedToolTask(OwnTask[ToolResult]):
@@ -120,7 +113,7 @@ class ApprovedToolTask(OwnTask[ToolResult]):
         start: Makes the call that was approved: the call, and the fingerprint of its arguments.
 
     Attributes:
-        asking: The request to a person.
+        asking: The request to a person; after the answer, that for a result that comes later.
     """
 
     def __init__(
@@ -147,7 +140,10 @@ class ApprovedToolTask(OwnTask[ToolResult]):
             return
         decision = decided(self._prepared, asking.get_result())
         self._note = decision.note
-        Then(self._start(decision.call, decision.fingerprint), self._ended)
+        call = self._start(decision.call, decision.fingerprint)
+        if isinstance(call, LaterToolTask):
+            self.asking = call.asking
+        Then(call, self._ended)
 
     def _ended(self, task: Task[Any]) -> None:
         if task.is_failed:
@@ -191,7 +187,7 @@ class AgentToolTask(OwnTask[ToolResult]):
             text = f"{type(error).__name__}: {error.cause}"
             self.complete(ToolResult(call_id=call.id, name=call.name, text=text, is_error=True))
             return
-        response = AgentResponse[Any].from_json(child.get_result())
+        response = AgentResponse.from_json(child.get_result())
         self.usage = response.usage
         self.complete(ToolResult(call_id=call.id, name=call.name, text=response.text))
 

@@ -6,6 +6,7 @@ which arguments, and which need a person's approval. The orchestrator reads that
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from durable_agents.tools import Tool, tool
 from durable_agents.tools.json_text import NotAnObject, read_object, written
 
 _LONGEST_NAME = 64
+_SECRET_BYTES = 32
 _MESSAGE = {
     "type": "object",
     "properties": {"message": {"type": "string", "description": "What it is told or asked."}},
@@ -170,6 +172,8 @@ class Toolset:
             arguments=read.arguments,
             approval=one.needs_approval(read.arguments),
             policy=one.policy(self.retry),
+            # Recorded with the reply that asks for the call: the same in every attempt of it.
+            callback=secrets.token_urlsafe(_SECRET_BYTES) if one.later else "",
         )
 
 

@@ -20,12 +20,13 @@ from pydantic import ValidationError
 from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
 from durable_agents.http.requests import path_part, principal_of, text_body
-from durable_agents.http.scheduler_calls import asked, ended
+from durable_agents.http.scheduler_calls import asked, ended, found
 from durable_agents.messages import Principal
 from durable_agents.people import (
     ANSWER_FUNCTION,
     ENTITY_NAME,
     TOOL_APPROVAL,
+    TOOL_RESULT,
     GivenAnswer,
     RequestState,
     Verdict,
@@ -84,13 +85,13 @@ class Approvals:
         principal = principal_of(request)
         wanted = request.params.get("instance_id", "")
         prefix = str(request_entity_id(wanted, "q"))[:-1] if wanted else f"@{ENTITY_NAME}@"
-        found: _States = []
+        mine: _States = []
         for query in _newest_first(prefix, _now()):
-            found += await self._pending(query, principal)
-            if len(found) > _MOST_LISTED:
+            mine += await self._pending(query, principal)
+            if len(mine) > _MOST_LISTED:
                 break
-        found.sort(key=lambda one: one.asked_at, reverse=True)
-        kept = found[:_MOST_LISTED]
+        mine.sort(key=lambda one: one.asked_at, reverse=True)
+        kept = mine[:_MOST_LISTED]
         rows = listed([document(state) for state in kept])
         alive = await self._alive({state.instance for state in kept})
         base = request.url.partition("?")[0].rstrip("/")
@@ -100,7 +101,7 @@ class Approvals:
         return json_answer(
             {
                 "approvals": [row for row in rows if row["instance_id"] in alive],
-                "truncated": len(found) > _MOST_LISTED,
+                "truncated": len(mine) > _MOST_LISTED,
             }
         )
 
@@ -140,10 +141,12 @@ class Approvals:
         await asked(self._client.signal_entity(entity, "withdraw", over))
 
     async def _read(self, instance: str, name: str) -> RequestState | None:
-        entity = await asked(self._client.get_entity(request_entity_id(instance, name)))
+        entity = await found(self._client, request_entity_id(instance, name))
         if entity is None:
             return None
-        return load(cast("dict[str, Any] | None", entity.get_typed_state()))
+        state = load(cast("dict[str, Any] | None", entity.get_typed_state()))
+        # The result of a tool is brought to its callback URL, which has a secret.
+        return None if state is None or state.request.kind == TOOL_RESULT else state
 
     def _checked(self, state: RequestState, answer: str) -> GivenAnswer:
         """Return the answer as it is given to the request: with what only this app can see in it.
@@ -241,6 +244,7 @@ def _open(kept: object) -> RequestState | None:
     if not isinstance(kept, dict) or cast("dict[str, Any]", kept).get("status"):
         return None  # a status is kept once it is another than `pending`
     try:
-        return load(cast("dict[str, Any]", kept))
+        state = load(cast("dict[str, Any]", kept))
     except ValidationError:
         return None
+    return None if state is None or state.request.kind == TOOL_RESULT else state

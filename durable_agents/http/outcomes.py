@@ -21,7 +21,7 @@ def completed(state: OrchestrationState, *, has_form: bool) -> dict[str, Any]:
         state: The run.
         has_form: Whether the answer was asked for in a form: then it has a `value`.
     """
-    response = AgentResponse[Any].from_json(state.get_output())
+    response = AgentResponse.from_json(state.get_output())
     body: dict[str, Any] = {
         "response": response.text,
         "status": "success",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -13,15 +14,18 @@ import azure.functions as func
 from durable_agents import json_text
 from durable_agents.http.problems import Problem
 from durable_agents.messages import Principal
+from durable_agents.sessions import session_entity_id
 
 MAX_BODY_BYTES = 1_000_000
 _LONGEST_KEY = 256
 _LONGEST_NUMBER = 15
-_LONGEST_WAIT_SECONDS = 200.0  # Azure's load balancer gives up after 230 in all
+_LONGEST_WAIT_SECONDS = 220.0  # Azure's load balancer gives up after 230
 _DEFAULT_WAIT_SECONDS = 90.0
 _DEEPEST = 64
 # An object with this name in it is read as a stored Python object by the SDK.
 _RESERVED = "__class__"
+# What curl says of a body that it is told nothing of.
+_CURLS_OWN = "application/x-www-form-urlencoded"
 _SLASH = re.compile("%2f", re.IGNORECASE)
 _FIELDS = {
     "message",
@@ -85,7 +89,7 @@ def read_run_call(request: func.HttpRequest) -> RunCall:
         raise _invalid(f"'on_busy' must be one of {', '.join(_ON_BUSY)}.")
     return RunCall(
         message=message,
-        session_id=_text(fields, "session_id") or _text(fields, "thread_id"),
+        session_id=_session(fields, "session_id") or _session(fields, "thread_id"),
         response_format=_object(fields, "response_format"),
         options=_object(fields, "options") or {},
         on_busy=on_busy,
@@ -124,7 +128,7 @@ def wait_seconds(request: func.HttpRequest, default: float) -> float:
     """Return how long the caller wants to wait: the parameter `wait_seconds` of the query.
 
     Raises:
-        Problem: 400: it is no number, or not one from 0 to 200.
+        Problem: 400: it is no number, or not one from 0 to 220.
     """
     given = request.params.get("wait_seconds", "")
     try:
@@ -174,6 +178,8 @@ def text_body(request: func.HttpRequest) -> str:
 
 def _fields(text: str, content_type: str) -> dict[str, Any]:
     kind = content_type.partition(";")[0].strip().lower()
+    if kind == _CURLS_OWN and text.lstrip().startswith("{"):
+        kind = "application/json"
     if kind and kind not in ("application/json", "text/plain") and not kind.endswith("+json"):
         raise Problem(415, "InvalidInput", "send application/json with a 'message', or text/plain.")
     if kind == "text/plain":
@@ -196,11 +202,9 @@ def _require_storable(given: object) -> None:
     """Refuse what Python reads as JSON, and what no history or model takes."""
     _require_plain(given, 1)
     try:
-        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(given, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise _invalid("the body is not Unicode: it has half of a surrogate pair.") from None
-    except ValueError:
-        raise _invalid("the body has a number that is not finite.") from None
 
 
 def _require_plain(given: object, depth: int) -> None:
@@ -240,12 +244,19 @@ def _key(request: func.HttpRequest) -> str:
     return key
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _session(fields: Mapping[str, Any], name: str) -> str:
+    """Return the id of a session: one that the key of an entity can be made of."""
     value = fields.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_KEY:
-        raise _invalid(f"'{name}' must be a text of 1 to {_LONGEST_KEY} characters.")
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid(f"'{name}' must be a text that is not empty.")
+    if any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in value):
+        raise _invalid(f"'{name}' has a control character in it.")
+    if len(session_entity_id("", value).key) > _LONGEST_KEY:
+        raise _invalid(
+            f"'{name}' has more than {_LONGEST_KEY} characters; each of % @ / \\ # ? is three."
+        )
     return value
 
 

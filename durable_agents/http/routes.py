@@ -15,6 +15,7 @@ from durable_agents.durable_clients import durable_client
 from durable_agents.errors import AgentNotRegistered
 from durable_agents.http.answers import json_answer
 from durable_agents.http.approvals import Approvals
+from durable_agents.http.callbacks import CALLBACK_ROUTE, Callbacks
 from durable_agents.http.problems import Problem
 from durable_agents.http.requests import (
     last_event_id,
@@ -45,6 +46,7 @@ NAMES = (
     "http-approvals",
     "http-approval",
     "http-health",
+    "http-callback",
 )
 
 type Handler = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]
@@ -53,7 +55,9 @@ type Handler = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]
 class FunctionRegister(Protocol):
     """The part of a function app that routes are made with."""
 
-    def route(self, *, route: str, methods: list[str]) -> Callable[[Any], Any]:
+    def route(
+        self, *, route: str, methods: list[str], auth_level: func.AuthLevel | None
+    ) -> Callable[[Any], Any]:
         """Make a function answer HTTP requests."""
         ...
 
@@ -85,10 +89,13 @@ class AgentRoutes:
             ("approvals", ["GET"], self._approvals),
             ("approvals/{instance}/{request}", ["POST"], self._answer),
             ("health", ["GET"], self._health),
+            (CALLBACK_ROUTE, ["POST"], Callbacks(self._registry).take),
         ]
         for name, (route, methods, handler) in zip(NAMES, routes, strict=True):
             function = _answering(name, handler)
-            bound = app.route(route=route, methods=methods)(function)
+            # The URL of a callback has a secret of its own.
+            level = func.AuthLevel.ANONYMOUS if route == CALLBACK_ROUTE else None
+            bound = app.route(route=route, methods=methods, auth_level=level)(function)
             bound = app.generic_input_binding("client", "durableClient")(bound)
             app.function_name(name)(bound)
 

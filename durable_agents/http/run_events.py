@@ -13,7 +13,7 @@ from durabletask import history
 
 from durable_agents.errors import AgentCancelled
 from durable_agents.failure_text import FAULT, from_details
-from durable_agents.people import ENTITY_NAME
+from durable_agents.people import ENTITY_NAME, TOOL_RESULT
 
 _COMPLETED, _TERMINATED = 1, 5
 
@@ -112,6 +112,8 @@ class RunHistory:
                 told["problem"] = verdict["problem"]
             return "turn.finished", told
         told = {key: about[key] for key in ("tool", "call_id", "instance_id") if key in about}
+        if result.get("later"):
+            return "tool.waiting", told
         told |= {"text": result.get("text", ""), "is_error": bool(result.get("is_error"))}
         return "tool.result", told
 
@@ -124,6 +126,8 @@ class RunHistory:
             return None
         opening = _object(event.input)
         request = cast("dict[str, Any]", opening.get("request") or {})
+        if request.get("kind") == TOOL_RESULT:
+            return None  # nobody is asked
         return "approval.wanted", {
             "instance_id": opening.get("instance", ""),
             "request_id": request.get("id", ""),
@@ -138,6 +142,8 @@ class RunHistory:
         if status not in ("answered", "expired", "withdrawn") or id in self._settled:
             return None
         self._settled.add(id)
+        if request.get("kind") == TOOL_RESULT:
+            return _brought(request, state)
         told: dict[str, Any] = {"instance_id": state.get("instance", ""), "request_id": id}
         if status == "answered":
             told |= {"answer": state.get("answer", ""), "by": state.get("answered_by")}
@@ -148,6 +154,21 @@ class RunHistory:
             return None
         kind, about = self._begun.pop(id)
         return f"{kind}.failed", {**about, **_error(details)}
+
+
+def _brought(request: dict[str, Any], state: dict[str, Any]) -> tuple[str, Any] | None:
+    """The result of a tool that somebody brought, or nobody in time."""
+    details = _object(request.get("details"))
+    about = {key: details.get(key, "") for key in ("tool", "call_id")}
+    match state.get("status"):
+        case "answered":
+            brought = _object(state.get("answer"))
+            text, is_error = brought.get("text", ""), bool(brought.get("failed"))
+        case "expired":
+            text, is_error = "no result in time", True
+        case _:
+            return None
+    return "tool.result", {**about, "text": text, "is_error": is_error}
 
 
 def _finished(event: history.ExecutionCompletedEvent) -> tuple[str, dict[str, Any]]:

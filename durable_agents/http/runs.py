@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import azure.functions as func
@@ -17,6 +18,7 @@ from durable_agents.errors import InvalidInput
 from durable_agents.handle import read_messages, require_options
 from durable_agents.http.answers import json_answer
 from durable_agents.http.outcomes import completed, failure, status_of
+from durable_agents.http.places import started_in_order
 from durable_agents.http.problems import Problem
 from durable_agents.http.requests import RunCall
 from durable_agents.http.run_events import RunEvent, RunHistory
@@ -62,7 +64,8 @@ class AgentRuns:
         """
         run = self._request(call)
         correlation_id = self._id(call)
-        if not await self._start(run, correlation_id):
+        start = partial(self._start, run, correlation_id)
+        if not await started_in_order(self._client, run, correlation_id, start):
             await self._require_same(run, correlation_id)
         if not call.wait:
             return self._accepted(correlation_id, "accepted")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationState
+from durabletask.entities import EntityInstanceId, EntityMetadata
 from grpc import RpcError, StatusCode
 
 from durable_agents.http.problems import Problem
@@ -29,6 +30,18 @@ async def asked[T](call: Awaitable[T], seconds: float | None = None) -> T:
         if code_of(error) in _REFUSALS:
             raise
         raise unavailable(code_of(error).name) from None
+
+
+async def found(client: AsyncTaskHubGrpcClient, entity: EntityInstanceId) -> EntityMetadata | None:
+    """Return an entity; None if there is none, or what was asked for cannot be one.
+
+    Raises:
+        Problem: The scheduler did not answer.
+    """
+    try:
+        return await asked(client.get_entity(entity))
+    except RpcError:
+        return None
 
 
 async def ended(

@@ -8,7 +8,7 @@ from durabletask.client import AsyncTaskHubGrpcClient
 from durable_agents.http.answers import json_answer
 from durable_agents.http.problems import Problem
 from durable_agents.http.requests import path_part, principal_of
-from durable_agents.http.scheduler_calls import asked
+from durable_agents.http.scheduler_calls import asked, found
 from durable_agents.messages import Principal
 from durable_agents.sessions import (
     Clearance,
@@ -64,15 +64,14 @@ class Sessions:
         await asked(self._client.signal_entity(entity, operation, clearance.to_json()))
         # It is recorded now, and will be done. Mostly it is done before anybody looks.
         for _ in range(_LOOKS):
-            found = await asked(self._client.get_entity(entity, include_state=False))
-            if found is None or not found.backlog_queue_size:
+            kept = await asked(self._client.get_entity(entity, include_state=False))
+            if kept is None or not kept.backlog_queue_size:
                 return func.HttpResponse(status_code=204)
             await asyncio.sleep(_LOOK_SECONDS)
         return func.HttpResponse(status_code=202)
 
     async def _state(self, session: str, principal: Principal | None) -> SessionState:
-        id = session_entity_id(self._agent, session)
-        entity = await asked(self._client.get_entity(id))
+        entity = await found(self._client, session_entity_id(self._agent, session))
         document = entity.get_typed_state() if entity is not None else None
         state = from_document(document) if document is not None else None
         if state is None or not state.permits(principal.id if principal is not None else ""):

@@ -14,6 +14,7 @@ from durable_agents.people.listing import listed, shown
 from durable_agents.people.rules import check_answer
 from durable_agents.people.words import (
     TOOL_APPROVAL,
+    TOOL_RESULT,
     Answer,
     Escalation,
     GivenAnswer,
@@ -26,6 +27,7 @@ __all__ = [
     "ANSWER_FUNCTION",
     "ENTITY_NAME",
     "TOOL_APPROVAL",
+    "TOOL_RESULT",
     "Answer",
     "Asking",
     "Decision",

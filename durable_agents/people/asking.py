@@ -54,13 +54,20 @@ class Asking(OwnTask[Answer]):
     Args:
         context: The orchestration, of either form.
         request: What is asked.
+        when_open: Called once the request can be answered.
 
     Attributes:
         request: What is asked, with its id.
     """
 
-    def __init__(self, context: AnyContext, request: HumanRequest) -> None:
+    def __init__(
+        self,
+        context: AnyContext,
+        request: HumanRequest,
+        when_open: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__(context)
+        self._when_open = when_open
         self.request = request if request.id else _with_id(request, context.new_uuid())
         self._entity = request_entity_id(context.instance_id, self.request.id)
         self._due: list[tuple[datetime, Callable[[], None]]] = []
@@ -104,6 +111,8 @@ class Asking(OwnTask[Answer]):
             self._notify("opened", state)
         self._wait_for_answer()
         self._wait_for_time()
+        if self._when_open is not None:
+            self._when_open()
 
     def _wait_for_answer(self) -> None:
         event = self._context.wait_for_external_event(answer_event(self.request.id))

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from durable_agents.people import rules
-from durable_agents.people.words import RequestState
+from durable_agents.people.words import TOOL_RESULT, RequestState
 
 
 def listed(states: Iterable[Mapping[str, Any] | None], *, now: str = "") -> list[dict[str, Any]]:
-    """Return the requests that wait for an answer, the oldest first.
+    """Return the requests that wait for a person's answer, the oldest first.
 
     Args:
         states: What entities of requests have stored.
@@ -17,7 +17,11 @@ def listed(states: Iterable[Mapping[str, Any] | None], *, now: str = "") -> list
             all that nobody has declared over.
     """
     pending = [state for state in map(rules.load, states) if state and state.status == "pending"]
-    open_now = [state for state in pending if not (now and rules.is_over(state, now))]
+    open_now = [
+        state
+        for state in pending
+        if state.request.kind != TOOL_RESULT and not (now and rules.is_over(state, now))
+    ]
     ordered = sorted(open_now, key=lambda one: (one.asked_at, one.instance, one.request.id))
     return [shown(state) for state in ordered]
 

@@ -23,6 +23,9 @@ type Seconds = Annotated[float, Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=
 # A tool's call that waits for a person: `durable_agents.people.approvals`.
 TOOL_APPROVAL = "tool-approval"
 
+# The result of a tool that somebody brings to its callback URL: `durable_agents.later_results`.
+TOOL_RESULT = "tool-result"
+
 _CODES: dict[Outcome, int] = {
     "accepted": 200,
     "unknown": 404,

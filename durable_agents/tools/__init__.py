@@ -2,7 +2,7 @@
 
 from durable_agents.tools.arguments import Check, Read
 from durable_agents.tools.calling import ToolActivity, tool_activity
-from durable_agents.tools.context import ToolContext, ToolError
+from durable_agents.tools.context import Later, ToolContext, ToolError
 from durable_agents.tools.definition import MAX_RESULT_BYTES, Approval, Tool, tool
 from durable_agents.tools.json_text import fingerprint
 
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_RESULT_BYTES",
     "Approval",
     "Check",
+    "Later",
     "Read",
     "Tool",
     "ToolActivity",

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from durable_agents.errors import InvalidInput
 from durable_agents.messages import ToolRequest, ToolResult
 from durable_agents.tools.arguments import CallArguments
-from durable_agents.tools.context import ToolContext, ToolError
+from durable_agents.tools.context import Later, ToolContext, ToolError
 from durable_agents.tools.json_text import fingerprint, valid_text
 from durable_agents.tools.result_text import UnwritableResult, result_text, shortened
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_THREADS = 64
+_SHORT = 10_000
 
 # Of their own: functions that hang keep no thread from anything else that needs one.
 _threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="tool")
@@ -72,8 +73,14 @@ class Invocation:
             # Its words are for the operator: they may hold a connection string.
             words = f"the tool {self._tool.name} failed ({type(error).__name__})"
             return self._failed(words, retriable=True)
+        if isinstance(value, Later):
+            return self._later()
         try:
-            text = await asyncio.to_thread(result_text, value)
+            # Only what may take its time is worth a thread.
+            if value is None or (type(value) is str and len(value) <= _SHORT):
+                text = result_text(value)
+            else:
+                text = await asyncio.to_thread(result_text, value)
         except UnwritableResult as error:
             logger.warning("%s: tool '%s': %s", self._request.instance, self._tool.name, error)
             return self._failed(
@@ -117,7 +124,18 @@ class Invocation:
             agent=request.agent,
             session_id=request.session,
             principal=request.principal,
+            callback=request.callback,
         )
+
+    def _later(self) -> ToolResult:
+        if not self._request.callback:
+            logger.warning(
+                "%s: tool '%s' returned a result that comes later, and has no later=True",
+                self._request.instance,
+                self._tool.name,
+            )
+            return self._failed(f"the tool {self._tool.name} ran, but nobody can bring its result")
+        return self._told("(the result comes later)").model_copy(update={"later": True})
 
     def _log(self, error: BaseException) -> None:
         # The frames without the error's words, which may repeat the arguments.

@@ -1,8 +1,15 @@
 """What a tool's function sees of the library: the call that it serves, and how it says no."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
 from durable_agents.messages import Principal
+from durable_agents.tools.callback_urls import callback_url
+
+
+@dataclass(frozen=True)
+class Later:
+    """What a tool returns in place of a result that somebody brings later: `context.later()`."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,7 @@ class ToolContext:
         agent: The agent whose model asked for the call.
         session_id: The session, or an empty text.
         principal: Who called the agent, if the platform says so.
+        callback: The end of the callback URL; empty for a tool without `later=True`.
     """
 
     instance_id: str = ""
@@ -28,6 +36,22 @@ class ToolContext:
     agent: str = ""
     session_id: str = ""
     principal: Principal | None = None
+    callback: str = field(default="", repr=False)
+
+    @property
+    def callback_url(self) -> str:
+        """The URL to which the result may be posted: once, by whoever has the URL.
+
+        It is the same in every attempt of the call.
+
+        Raises:
+            ConfigurationError: The tool has no `later=True`, or nothing says where this app is.
+        """
+        return callback_url(self.callback, os.environ)
+
+    def later(self) -> Later:
+        """Return what the tool returns when somebody else brings its result."""
+        return Later()
 
 
 class ToolError(Exception):

@@ -50,6 +50,7 @@ class Tool:
         max_result_bytes: How much of a result is told, in bytes of UTF-8.
         spec: The tool as a model's server is told of it.
         arguments: How the arguments of its calls are read.
+        later: Whether a result may be brought later, to the call's callback URL.
     """
 
     function: Callable[..., Any]
@@ -63,6 +64,7 @@ class Tool:
     max_result_bytes: int
     spec: ToolSpec
     arguments: CallArguments = field(repr=False)
+    later: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, as if it were no tool."""
@@ -140,6 +142,7 @@ def tool(
     validate: Check | Sequence[Check] = (),
     activity: str | None = None,
     max_result_bytes: int = MAX_RESULT_BYTES,
+    later: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -154,6 +157,7 @@ def tool(
     validate: Check | Sequence[Check] | None = None,
     activity: str | None = None,
     max_result_bytes: int = MAX_RESULT_BYTES,
+    later: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function: `@tool`, or `@tool(approval="always")`.
 
@@ -171,6 +175,8 @@ def tool(
             the model is told.
         activity: The name of the tool's activity; the tool's name.
         max_result_bytes: How much of a result the model is told, in bytes of UTF-8.
+        later: Whether the function may return `context.later()`: somebody brings the result to
+            `context.callback_url`. `timeout` is then for all of it, the wait included.
 
     Raises:
         InvalidAgent: It cannot be a tool; the message names it, and the parameter.
@@ -197,6 +203,7 @@ def tool(
             max_result_bytes=max_result_bytes,
             spec=ToolSpec(called, told, parameters.schema, parameters.strict),
             arguments=ArgumentReader(parameters, checks),
+            later=later,
         )
 
     return make if function is None else make(function)

@@ -165,6 +165,8 @@ async def _load(
     closing: contextlib.AsyncExitStack,
 ) -> _Loaded:
     limits = limits_of(app.host)
+    # As Core Tools says it: an app that hands out URLs of its own learns from it where it is.
+    os.environ.setdefault("WEBSITE_HOSTNAME", f"localhost:{port}")
     with _warnings_once(settings):
         index = await load_app(app, threads=threads_for(limits))
     address = _url(settings.scheduler)

@@ -124,9 +124,10 @@ class ScriptedModel:
         self.requests: list[Request] = []
         # What was wrong with them.
         self.faults: list[str] = []
-        # Set when a request has come, and when the client of a silent reply has gone.
+        # Set when a request has come, and when the client of a reply without an end has gone.
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
+        self.departures = 0
         self.script: list[Reply] = [says("An answer.")]
         # In place of the script: the reply by the request, for tests that repeat requests.
         self.respond: Callable[[Request], Reply] | None = None
@@ -174,15 +175,29 @@ class ScriptedModel:
             await reply.held.wait()
         if reply.silent:
             await reader.read()  # until the client has had enough
-            self.left.set()
+            self._has_left()
             return False
         writer.write(_encoded(reply))
         await writer.drain()
-        while reply.endless:
-            writer.write(reply.endless)
-            await writer.drain()
-            await asyncio.sleep(reply.pause)
+        try:
+            while reply.endless:
+                writer.write(reply.endless)
+                await writer.drain()
+                await asyncio.sleep(reply.pause)
+        except ConnectionError:
+            self._has_left()
+            return False
         return not reply.broken
+
+    async def after_departures(self, count: int) -> None:
+        """Wait until so many clients of replies without an end have gone."""
+        while self.departures < count:
+            self.left.clear()
+            await self.left.wait()
+
+    def _has_left(self) -> None:
+        self.departures += 1
+        self.left.set()
 
     def _reply(self, request: Request) -> Reply:
         if self.respond is not None:

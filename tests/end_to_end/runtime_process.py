@@ -126,8 +126,8 @@ class Runtime:
 
 
 @contextlib.asynccontextmanager
-async def running(data: Path, **settings: str) -> AsyncIterator[Runtime]:
-    runtime = Runtime(data, settings)
+async def running(data: Path, app: Path = ROOT, **settings: str) -> AsyncIterator[Runtime]:
+    runtime = Runtime(data, settings, app)
     try:
         await runtime.start()
         yield runtime

@@ -145,11 +145,14 @@ def mcp_tools(
         raise ConfigurationError(f"the MCP server '{name}': command is a list of words.")
     server = _server(name, command, env, url, headers, startup_timeout)
     found = _listed(server, startup_timeout)
-    rules = _Rules(approval, retry, timeout, only, max_result_bytes)
-    rules.require_known(name, [str(one.get("name")) for one in found])
-    tools = _tools(server, found, rules, prefix)
     close_at_exit(server.close)
-    return McpTools(tools, server)
+    rules = _Rules(approval, retry, timeout, only, max_result_bytes)
+    try:
+        rules.require_known(name, [str(one.get("name")) for one in found])
+        return McpTools(_tools(server, found, rules, prefix), server)
+    except ConfigurationError:
+        submit(server.close()).result(_CLOSING_SECONDS)
+        raise
 
 
 def _server(

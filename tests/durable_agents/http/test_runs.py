@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from durable_agents import Agent, AgentFunctionApp
 from durable_agents.errors import (
     AgentCallFailed,
+    InvalidAgent,
     InvalidAgentOutput,
     ModelRateLimited,
     ModelRejected,
@@ -42,6 +44,15 @@ async def test_plain_text_is_a_message() -> None:
                 "POST", "/api/agents/Bob/run", body="Hello, Bob", headers=headers
             )
             assert answer.json()["response"] == "yes"
+
+
+async def test_json_that_curl_says_is_a_form_is_json() -> None:
+    async with office(ScriptedModel(["yes"])) as host:
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await host.request(
+            "POST", "/api/agents/Bob/run", body='{"message": "Hi"}', headers=headers
+        )
+        assert answer.json()["response"] == "yes"
 
 
 @pytest.mark.parametrize(
@@ -237,3 +248,9 @@ async def test_an_agent_may_say_only_what_was_asked_in_the_form() -> None:
     model = ScriptedModel(["Oslo", says({"city": "Oslo"})])
     async with office(model) as host:
         assert (await host.post(response_format=WHERE)).json()["value"] == {"city": "Oslo"}
+
+
+@pytest.mark.parametrize("name", ["http-agents", "HTTP-health", "http-agent-run"])
+async def test_no_agent_can_have_the_name_of_a_route(name: str) -> None:
+    with pytest.raises(InvalidAgent, match=name):
+        AgentFunctionApp([Agent(name=name)], chat_client=ScriptedModel())
