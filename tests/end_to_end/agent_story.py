@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from durabletask.internal import orchestrator_service_pb2 as pb
 
+from local_runtime.scheduler.client import SchedulerClient
 from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel, calls, says
 from tests.end_to_end.runtime_process import WEBHOOK, Runtime
 
@@ -35,6 +37,7 @@ class Story:
 
     def __init__(self, model: ScriptedModel, effects: Path) -> None:
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.unanswered: set[tuple[str, str]] = set()
         self._came: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
         self._held: dict[tuple[str, str], asyncio.Event] = {}
         self._last: dict[str, list[dict[str, Any]]] = {}
@@ -74,6 +77,8 @@ class Story:
             self._last[run] = request.body["messages"]
         self.asked[run, step] += 1
         self._came[run, step].set()
+        if (run, step) in self.unanswered:
+            return Reply(silent=True)
         return replace(reply, held=self._held.get((run, step)))
 
 
@@ -204,6 +209,13 @@ class Stage(Runtime):
     async def resume(self, instance: str) -> None:
         """Let a suspended instance go on."""
         await self.send("POST", f"{WEBHOOK}/instances/{instance}/resume")
+
+    async def terminate(self, instance: str) -> None:
+        """Terminate an instance by the scheduler alone: no host is needed."""
+        request = pb.TerminateRequest(instanceId=instance)
+        async with SchedulerClient.open(f"127.0.0.1:{self.grpc_port}", "default") as client:
+            stub: Any = client.stub
+            await stub.TerminateInstance(request, metadata=client.metadata)
 
     async def question(self, instance: str) -> str:
         """Wait until a run asks for an approval, and return where it is answered."""

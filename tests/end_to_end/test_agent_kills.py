@@ -6,10 +6,11 @@ recorded then, and it has not been told.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,19 @@ async def kill_the_scheduler(stage: Stage) -> None:
 
 
 async def stop_the_host(stage: Stage) -> None:
+    with stopped_host(stage):
+        await asyncio.sleep(STOPPED_SECONDS)
+
+
+@contextlib.contextmanager
+def stopped_host(stage: Stage) -> Generator[None]:
     (pid,) = stage.pids("host")
     os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(STOPPED_SECONDS)
-    os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 async def all_of(action: Callable[[Halt], Coroutine[Any, Any, None]], of: list[Halt]) -> None:
@@ -159,3 +169,29 @@ async def test_at_each_boundary_of_a_run_a_kill_repeats_the_call_under_way_at_mo
             story.release_all()
             await stage.stop()
         assert model.faults == []
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_run_that_ends_while_its_host_is_away_has_its_model_call_closed_and_frees_the_session(
+    tmp_path: Path, *, dies: bool
+) -> None:
+    """Case 15 (d), with the host stopped or killed."""
+    async with ScriptedModel() as model:
+        story, stage = Story(model, tmp_path / "effects"), Stage.of(tmp_path, model)
+        try:
+            await stage.start()
+            story.unanswered.add(("one", "lead-1"))
+            instance = await stage.begin("one")
+            await story.reaches("one", "lead-1")
+            with stopped_host(stage):
+                await stage.terminate(instance)
+                if dies:
+                    stage.kill("host")
+            await asyncio.wait_for(model.left.wait(), 30)
+            assert (await stage.second("one"))["response"] == "hello"
+        finally:
+            await stage.stop()
+    assert story.asked["one", "lead-1"] == 1
+    assert story.effects("one") == []
+    said = [one["content"] for one in model.requests[-1].body["messages"]]
+    assert said.count("second run=one") == 1
