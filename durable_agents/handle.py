@@ -1,6 +1,7 @@
 """An agent inside one orchestration: what a call of it becomes."""
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -24,12 +25,14 @@ from durable_agents.messages import (
 from durable_agents.model import RESERVED_OPTIONS
 from durable_agents.registry import RegisteredAgent
 from durable_agents.retry import call_policy
+from durable_agents.sessions import session_entity_id
 from durable_agents.structured_output import OutputFormat, ResponseFormat, hides_an_object
 
 type OnBusy = Literal["reject", "queue", "interrupt", "steer"]
 type Given = str | Sequence[str | Message | TextPart | ImagePart]
 
 _LONGEST_SESSION_ID = 256
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class AgentSession:
 
     agent: str
     id: str
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether a text can be a session's id: an entity's key takes no control characters."""
+    if not text.strip() or any(unicodedata.category(one) in _UNPRINTABLE for one in text):
+        return False
+    return len(session_entity_id("", text).key) <= _LONGEST_SESSION_ID
 
 
 class DurableAgent:
@@ -69,14 +79,11 @@ class DurableAgent:
         """
         if session_id is None:
             return self.create_session()
-        if not session_id.strip() or len(session_id) > _LONGEST_SESSION_ID:
+        if not is_session_id(session_id):
             raise InvalidInput(
-                f"agent '{self.name}': a session's id has 1 to {_LONGEST_SESSION_ID} characters."
+                f"agent '{self.name}': a session's id has 1 to {_LONGEST_SESSION_ID} characters "
+                "that can be printed; each of % @ / \\ # ? counts as three."
             )
-        try:
-            session_id.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"agent '{self.name}': the session's id is not Unicode.") from None
         return AgentSession(self.name, session_id)
 
     @overload

@@ -402,3 +402,15 @@ async def test_what_was_recorded_for_the_orchestrator_is_not_in_the_response(run
         return (yield app.get_agent(context, "Ada").run("Hello?")).verdict
 
     assert (await run(flow)).output is None
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x00", "a\u2028", "x" * 257, "\ud83d", "@" * 90])
+async def test_id_that_no_session_can_have_is_refused_before_any_request(
+    run: Run, model: ScriptedModel, name: str
+) -> None:
+    def flow(context: Any, app: Any) -> Any:
+        yield app.get_agent(context, "Ada").run("Hello?", session=name)
+
+    outcome = await run(flow)
+    assert outcome.failure.errorType == "durable_agents.errors.InvalidInput"
+    assert model.requests == []
