@@ -21,7 +21,7 @@ start: setup ## run the service in the foreground
 	@$(PYTHON) -m local_runtime start $(RUN_ARGS)
 
 test: setup ## run the test suite, a few files at a time
-	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup ## lint, types and the architecture test
 	@.venv/bin/ruff check .
@@ -30,6 +30,7 @@ check: setup ## lint, types and the architecture test
 	@$(PYTHON) -m pytest -q tests/architecture
 
 soak: setup ## half an hour of load with kills, stops, bad lines and bursts, then an audit
+	@$(PYTHON) -m pytest -q -m soak
 	@$(PYTHON) -m tests.soak $(SOAK_ARGS)
 
 bench: bench-scheduler bench-host bench-agents ## measure scheduler, host and agents (half an hour)

@@ -21,6 +21,7 @@ async def start_all(world: World, ids: list[str]) -> dict[str, Reply]:
     return dict(zip(ids, await asyncio.gather(*replies), strict=True))
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 async def test_of_thousands_of_starts_at_once_each_is_done_or_was_refused(tmp_path: Path) -> None:
     ids = [f"wf{number}" for number in range(COUNT)]

@@ -7,6 +7,7 @@ import pytest
 from tests.soak.redeploy import Settings, churn, faults, table
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 async def test_new_code_under_running_agents_loses_no_run_and_repeats_no_recorded_step(
     tmp_path: Path,

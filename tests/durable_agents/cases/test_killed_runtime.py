@@ -20,7 +20,8 @@ from tests.durable_agents.scripted_model import Reply, Request, ScriptedModel, c
 from tests.end_to_end.runtime_process import WEBHOOK, Runtime
 
 # Each starts the runtime two or three times.
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+# The same points are met in one go by tests/end_to_end/test_agent_kills.py.
+pytestmark = [pytest.mark.crash, pytest.mark.soak, pytest.mark.timeout(240)]
 
 APP = Path(__file__).parent / "app"
 FAST, SLOW, WIRE = ("f", "fast", "{}"), ("s", "slow", "{}"), ("w", "wire", '{"to": "Bo"}')
