@@ -57,7 +57,7 @@ def agent_activity(agent: Agent, model: ChatModel, toolset: Toolset) -> AgentAct
             if not asked.pending:
                 conversation = await read_conversation(client, asked)
             chat_request = _chat_request(agent, toolset, asked, conversation.messages)
-            async with ending_with(client, asked.instance):
+            async with ending_with(client, asked.instance, asked.parent):
                 reply = await _reply(model, asked, chat_request)
         except AgentCallFailed as failed:
             error = failed.of(agent.name)

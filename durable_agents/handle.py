@@ -172,6 +172,7 @@ class DurableAgent:
             limits=agent.limits,
             deadline=self._deadline(duration),
             timeout=duration.total_seconds() if duration else 0,
+            parent=self._context.instance_id,
         )
         return RunTask(self._context, run, self._registered.run_name, output)
 

@@ -189,6 +189,7 @@ class ModelRequest(BaseModel, frozen=True):
         messages: The conversation of this run so far, without instructions.
         session: The turn of a session that the request belongs to.
         instance: The orchestration that waits for the answer; when it ends, nobody does.
+        parent: The one that waits for that orchestration, if there is one.
         tools: Whether the agent's tools are offered.
         pending: The id of a response that the server is making of this request, to be asked for.
         cancel: Whether the server is to stop making it.
@@ -203,6 +204,7 @@ class ModelRequest(BaseModel, frozen=True):
     messages: tuple[Message, ...] = ()
     session: SessionTurn | None = None
     instance: str = ""
+    parent: str = ""
     tools: bool = True
     pending: str = ""
     cancel: bool = False
@@ -410,6 +412,7 @@ class RunRequest(BaseModel, frozen=True):
         timeout: How many seconds it may take; 0 for no limit.
         principal: Who called, if the platform says so.
         depth: How many agents have been asked as tools above this one.
+        parent: The orchestration that waits for the run; when it ends, nobody does.
         body_hash: Of the HTTP request that began the run, when it had an `Idempotency-Key`.
         unset: Which of the fields above are the agent's to say; the run's first step finds out.
     """
@@ -427,6 +430,7 @@ class RunRequest(BaseModel, frozen=True):
     timeout: float = 0
     principal: Principal | None = None
     depth: int = 0
+    parent: str = ""
     body_hash: str = ""
     unset: tuple[Literal["policy", "limits", "on_busy", "output"], ...] = ()
 

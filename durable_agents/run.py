@@ -170,6 +170,7 @@ class AgentRun:
             policy=self._policy(),
             session=self._session.turn,
             instance=self._context.instance_id,
+            parent=self._request.parent,
         )
         try:
             response = yield from self._call_model(request)
@@ -184,7 +185,9 @@ class AgentRun:
     def _summarise(self) -> Steps[None]:
         """Have the older turns of the session summarised; without a summary they stay."""
         self._show("summary")
-        request = self._session.summary_request(instance=self._context.instance_id)
+        request = self._session.summary_request(
+            instance=self._context.instance_id, parent=self._request.parent
+        )
         try:
             summary = yield from self._call_model(request)
         except (AgentCancelled, AgentTimeout):
@@ -330,6 +333,7 @@ class AgentRun:
             timeout=request.timeout,
             principal=request.principal,
             depth=request.depth + 1,
+            parent=self._context.instance_id,
         )
         # By a uuid of the orchestration: the same in every replay, and no other call's.
         return AgentToolTask(self._context, one, run, f"{agent.name}-{self._context.new_uuid()}")

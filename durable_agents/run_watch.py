@@ -17,21 +17,23 @@ _ENDED = ("COMPLETED", "FAILED", "TERMINATED")
 
 
 @asynccontextmanager
-async def ending_with(client: str, instance: str) -> AsyncGenerator[None]:
+async def ending_with(client: str, *instances: str) -> AsyncGenerator[None]:
     """Cancel what runs inside when an orchestration ends: completed, failed or terminated.
 
     Args:
         client: The settings of a durable client; empty for not to watch.
-        instance: The orchestration's instance id; empty for not to watch.
+        instances: The instance ids of the orchestrations of which none may end; empty ones are
+            left out.
 
     Raises:
-        AgentCancelled: It has ended. The body got a CancelledError, and has closed what it had.
+        AgentCancelled: One has ended. The body got a CancelledError, and has closed what it had.
     """
     task = asyncio.current_task()
-    if not client or not instance or task is None:
+    watched = tuple(filter(None, instances))
+    if not client or not watched or task is None:
         yield
         return
-    watch = _Watch(task, client, instance)
+    watch = _Watch(task, client, watched)
     # A timer costs next to nothing, and most calls of a fast model are over before it.
     timer = asyncio.get_running_loop().call_later(_BEGIN_SECONDS, watch.begin)
     try:
@@ -46,26 +48,27 @@ async def ending_with(client: str, instance: str) -> AsyncGenerator[None]:
 
 
 class _Watch:
-    """Cancels a task when an orchestration ends."""
+    """Cancels a task when one of some orchestrations ends."""
 
-    def __init__(self, task: asyncio.Task[Any], client: str, instance: str) -> None:
+    def __init__(self, task: asyncio.Task[Any], client: str, instances: tuple[str, ...]) -> None:
         self.has_ended = False
         self._task = task
         self._client = client
-        self._instance = instance
-        self._watching: asyncio.Task[None] | None = None
+        self._instances = instances
+        self._watching: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = [asyncio.create_task(self._watch(one)) for one in self._instances]
 
     def stop(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
 
-    async def _watch(self) -> None:
-        await _end_of(self._client, self._instance)
-        self.has_ended = True
-        self._task.cancel()
+    async def _watch(self, instance: str) -> None:
+        await _end_of(self._client, instance)
+        if not self.has_ended:
+            self.has_ended = True
+            self._task.cancel()
 
 
 async def _end_of(client: str, instance: str) -> None:

@@ -1,6 +1,7 @@
 """Holds the tree to its design: one direction of imports, small files, no catch-all names."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -142,6 +143,11 @@ CATCH_ALL = {"utils", "helpers", "common", "base", "manager", "models"}
 ROOMS = ("function_app", "orchestrations", "agents", "samples", "durable_agents", "local_runtime")
 
 
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def source_files() -> list[Path]:
     files: list[Path] = []
     for name in SOURCE:
@@ -161,7 +167,7 @@ def within(module: str, prefix: str) -> bool:
 
 def imported_modules(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -188,7 +194,7 @@ def test_files_are_small(path: Path) -> None:
 
 @pytest.mark.parametrize("path", source_files(), ids=module_name)
 def test_functions_are_small(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         limit = 50 + len((ast.get_docstring(node, clean=False) or "").splitlines())
@@ -198,7 +204,7 @@ def test_functions_are_small(path: Path) -> None:
 
 @pytest.mark.parametrize("path", source_files(), ids=module_name)
 def test_modules_say_what_they_are(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = _parsed(path)
     assert path.stem not in CATCH_ALL
     assert ast.get_docstring(tree), f"{path.name} does not say what it is for"
 
@@ -207,7 +213,7 @@ def test_package_files_hold_no_code() -> None:
     for path in source_files():
         if path.name != "__init__.py":
             continue
-        for node in ast.parse(path.read_text()).body:
+        for node in _parsed(path).body:
             is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             is_names = isinstance(node, ast.Assign)
             assert is_docstring or is_names or isinstance(node, ast.ImportFrom), path

@@ -150,7 +150,13 @@ async def all_of(action: Callable[[Halt], Coroutine[Any, Any, None]], of: list[H
 
 
 @pytest.mark.parametrize(
-    "harm", [kill_everything, kill_the_host, kill_the_scheduler, stop_the_host]
+    "harm",
+    [
+        kill_everything,
+        kill_the_host,
+        kill_the_scheduler,
+        pytest.param(stop_the_host, marks=pytest.mark.soak),
+    ],
 )
 async def test_at_each_boundary_of_a_run_a_kill_repeats_the_call_under_way_at_most(
     tmp_path: Path, harm: Callable[[Stage], Awaitable[None]]

@@ -10,7 +10,7 @@ import pytest
 from tests.durable_agents.scripted_model import ScriptedModel
 from tests.end_to_end.agent_story import APP, Stage, Story
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(240)]
 
 LOADED = "the changed app has taken over"
 LESS = {

@@ -44,6 +44,7 @@ def states(http: httpx.Client) -> Counter[str]:
     return found
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 async def test_of_a_burst_of_starts_that_wait_none_fails_and_all_complete(scheduler):
     with running_host(APP, scheduler, task_hub="burst") as (part, http):

@@ -227,6 +227,7 @@ async def test_dollar_reads_the_empty_key(world, scheduler):
     assert [item["entityId"] for item in items] == [{"name": "counter", "key": ""}]
 
 
+@pytest.mark.soak
 async def test_state_that_no_message_holds_answers_413(world, scheduler):
     hub, path = f"Large{world.new()[-8:]}", "instances/large"
     large = json.dumps("x" * (33 * 1024 * 1024))

@@ -101,7 +101,14 @@ async def test_a_client_that_asks_a_stopped_scheduler_again_has_started_one_inst
     await check_together(tmp_path, check, [("commit.before",), ("commit.after",)])
 
 
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize(
+    "kind",
+    # Each of these two takes half a minute.
+    [
+        pytest.param(kind, marks=pytest.mark.soak) if kind in ("purge", "generations") else kind
+        for kind in CASES
+    ],
+)
 async def test_what_a_stopped_scheduler_was_at_is_done_once(tmp_path: Path, kind: str) -> None:
     cases = [(check, fault) for check, faults in CASES[kind] for fault in faults]
 

@@ -9,7 +9,7 @@ from tests.durable_agents.cases.test_killed_runtime import Killable, begun, seen
 from tests.durable_agents.cases.whole_run import Effects, told
 from tests.durable_agents.scripted_model import ScriptedModel, calls, says
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.crash, pytest.mark.soak, pytest.mark.timeout(240)]
 
 APP = Path(__file__).parent / "later_app"
 

@@ -216,7 +216,7 @@ def random_runs(examples: int) -> Callable[[Any], Any]:
     )
 
 
-@random_runs(100)
+@random_runs(50)
 @given(SCRIPTS, LIMITS, SESSIONS)
 async def test_run_ends_within_its_limits_with_valid_requests_and_each_effect_once(
     script: list[tuple[Any, ...]], limits: RunLimits, session: str

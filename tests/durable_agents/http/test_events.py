@@ -189,7 +189,7 @@ END = st.sampled_from(["done", fails(400), "done", fails(401)])
 
 
 @given(st.lists(STEP, max_size=5), END, st.lists(st.booleans(), min_size=8, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 async def test_whatever_happens_a_stream_resumed_anywhere_is_the_whole(
     steps: list[Any], end: Any, yes: list[bool]
 ) -> None:

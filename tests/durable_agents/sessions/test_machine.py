@@ -122,5 +122,5 @@ class SessionMachine(RuleBasedStateMachine):
             assert_valid(self.session.request(self.model.holder))
 
 
-SessionMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+SessionMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestSessionMachine = SessionMachine.TestCase

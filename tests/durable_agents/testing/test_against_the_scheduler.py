@@ -91,7 +91,7 @@ def shown(history: list[pb.HistoryEvent]) -> list[str]:
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(flows, moments)
 @example([("again", [("event", "red")])], [([("red", 1), ("red", 1), ("red", 2)], 0)])
 @example(

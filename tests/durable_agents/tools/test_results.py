@@ -316,7 +316,7 @@ async def test_07_the_limit_is_the_tools() -> None:
     assert len((await told(None, small)).text.encode()) <= 2000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.recursive(
         st.none()
