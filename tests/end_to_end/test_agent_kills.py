@@ -153,7 +153,7 @@ async def all_of(action: Callable[[Halt], Coroutine[Any, Any, None]], of: list[H
     "harm",
     [
         kill_everything,
-        kill_the_host,
+        pytest.param(kill_the_host, marks=pytest.mark.soak),
         kill_the_scheduler,
         pytest.param(stop_the_host, marks=pytest.mark.soak),
     ],
