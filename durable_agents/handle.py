@@ -1,7 +1,6 @@
 """An agent inside one orchestration: what a call of it becomes."""
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -25,14 +24,11 @@ from durable_agents.messages import (
 from durable_agents.model import RESERVED_OPTIONS
 from durable_agents.registry import RegisteredAgent
 from durable_agents.retry import call_policy
-from durable_agents.sessions import session_entity_id
+from durable_agents.sessions import session_id_problem
 from durable_agents.structured_output import OutputFormat, ResponseFormat, hides_an_object
 
 type OnBusy = Literal["reject", "queue", "interrupt", "steer"]
 type Given = str | Sequence[str | Message | TextPart | ImagePart]
-
-_LONGEST_SESSION_ID = 256
-_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
@@ -46,13 +42,6 @@ class AgentSession:
 
     agent: str
     id: str
-
-
-def is_session_id(text: str) -> bool:
-    """Return whether a text can be a session's id: an entity's key takes no control characters."""
-    if not text.strip() or any(unicodedata.category(one) in _UNPRINTABLE for one in text):
-        return False
-    return len(session_entity_id("", text).key) <= _LONGEST_SESSION_ID
 
 
 class DurableAgent:
@@ -79,11 +68,8 @@ class DurableAgent:
         """
         if session_id is None:
             return self.create_session()
-        if not is_session_id(session_id):
-            raise InvalidInput(
-                f"agent '{self.name}': a session's id has 1 to {_LONGEST_SESSION_ID} characters "
-                "that can be printed; each of % @ / \\ # ? counts as three."
-            )
+        if problem := session_id_problem(session_id):
+            raise InvalidInput(f"agent '{self.name}': the session's id cannot be used: {problem}.")
         return AgentSession(self.name, session_id)
 
     @overload

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -14,7 +13,7 @@ import azure.functions as func
 from durable_agents import json_text
 from durable_agents.http.problems import Problem
 from durable_agents.messages import Principal
-from durable_agents.sessions import session_entity_id
+from durable_agents.sessions import session_id_problem
 
 MAX_BODY_BYTES = 1_000_000
 _LONGEST_KEY = 256
@@ -249,14 +248,10 @@ def _session(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or not value.strip():
-        raise _invalid(f"'{name}' must be a text that is not empty.")
-    if any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in value):
-        raise _invalid(f"'{name}' has a control character in it.")
-    if len(session_entity_id("", value).key) > _LONGEST_KEY:
-        raise _invalid(
-            f"'{name}' has more than {_LONGEST_KEY} characters; each of % @ / \\ # ? is three."
-        )
+    if not isinstance(value, str):
+        raise _invalid(f"'{name}' must be a text.")
+    if problem := session_id_problem(value):
+        raise _invalid(f"'{name}' cannot be used: {problem}.")
     return value
 
 

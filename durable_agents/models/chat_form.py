@@ -8,7 +8,7 @@ from typing import Any
 
 from durable_agents.messages import ImagePart, Message, OutputSchema, TextPart
 from durable_agents.model import ChatRequest, ToolSpec
-from durable_agents.models.sound_text import sound_data
+from durable_agents.sound_text import sound_data
 
 # Servers refuse these without tools.
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")

@@ -21,8 +21,8 @@ from durable_agents.models.reply_parts import (
     unreadable,
 )
 from durable_agents.models.server_errors import CONTENT_FILTER, failure_of, request_id_of
-from durable_agents.models.sound_text import sound
 from durable_agents.models.tool_calls import RawCall, read_calls
+from durable_agents.sound_text import sound
 
 
 class _Function(BaseModel):

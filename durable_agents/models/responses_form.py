@@ -6,7 +6,7 @@ from typing import Any, cast
 from durable_agents.messages import ImagePart, Message, TextPart, ToolCall
 from durable_agents.model import ChatRequest, ToolSpec
 from durable_agents.models.chat_form import allowed_options, described_output, with_properties
-from durable_agents.models.sound_text import sound_data
+from durable_agents.sound_text import sound_data
 
 
 def response_fields(request: ChatRequest) -> dict[str, Any]:

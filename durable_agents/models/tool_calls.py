@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from durable_agents.messages import ToolCall
-from durable_agents.models.sound_text import sound
+from durable_agents.sound_text import sound
 
 # The wrapper in which some models put calls that are to run side by side.
 _PARALLEL = "multi_tool_use.parallel"

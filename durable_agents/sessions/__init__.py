@@ -5,7 +5,12 @@ that is stored, `history` what readers get of it, and `entity` the durable entit
 """
 
 from durable_agents.sessions.document import from_document, to_document
-from durable_agents.sessions.entity import entity_name, session_entity, session_entity_id
+from durable_agents.sessions.entity import (
+    entity_name,
+    session_entity,
+    session_entity_id,
+    session_id_problem,
+)
 from durable_agents.sessions.history import conversation, exported, to_summarise
 from durable_agents.sessions.state import SessionState
 from durable_agents.sessions.words import (
@@ -43,6 +48,7 @@ __all__ = [
     "from_document",
     "session_entity",
     "session_entity_id",
+    "session_id_problem",
     "to_document",
     "to_summarise",
 ]

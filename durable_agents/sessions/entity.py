@@ -5,6 +5,7 @@ decided in `operations`; here are only the state, the clock of the caller and th
 """
 
 import re
+import unicodedata
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
@@ -27,6 +28,8 @@ from durable_agents.sessions.words import (
 )
 
 ENTITY_PREFIX = "dafx-"
+LONGEST_SESSION_ID = 256
+_NO_PART_OF_A_KEY = ("Cc", "Cs", "Zl", "Zp")
 _UNSAFE = re.compile(r"[%@/\\#?\x00-\x1f\x7f]")
 
 
@@ -46,6 +49,17 @@ def session_entity_id(agent: str, session: str) -> EntityInstanceId:
 
 def _escaped(found: re.Match[str]) -> str:
     return f"%{ord(found[0]):02X}"
+
+
+def session_id_problem(text: str) -> str:
+    """Return why a text cannot be the id of a session: the key of an entity; empty if it can."""
+    if not text.strip():
+        return "a text that is not empty is needed"
+    if any(unicodedata.category(one) in _NO_PART_OF_A_KEY for one in text):
+        return "it has a control character in it, or half of a surrogate pair"
+    if len(session_entity_id("", text).key) > LONGEST_SESSION_ID:
+        return f"it has more than {LONGEST_SESSION_ID} characters; each of % @ / \\ # ? is three"
+    return ""
 
 
 def session_entity(agent: str, policy: SessionPolicy) -> type[DurableEntity]:

@@ -12,13 +12,13 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 
+from durable_agents.sound_text import sound
 from durable_agents.tools.argument_problems import described, listed, one_line
 from durable_agents.tools.context import ToolError
 from durable_agents.tools.json_text import (
     NotAnObject,
     read_object,
     read_value,
-    valid_text,
     written,
 )
 from durable_agents.tools.parameters import Parameters
@@ -101,7 +101,7 @@ class ArgumentReader:
         try:
             return Read(self._effective(self._checked(read_object(text))))
         except (NotAnObject, _Refused) as refused:
-            return Read(problem=valid_text(str(refused)))
+            return Read(problem=sound(str(refused)))
 
     def edit(self, arguments: str, changes: Mapping[str, Any]) -> Read:
         """Return the effective arguments after a person has changed some of them.
@@ -120,7 +120,7 @@ class ArgumentReader:
             self._require_kept(changes, self._written(typed), final)
             return Read(final)
         except (NotAnObject, _Refused) as refused:
-            return Read(problem=valid_text(str(refused)))
+            return Read(problem=sound(str(refused)))
         except Exception as error:
             return Read(problem=f"the arguments are no JSON data ({type(error).__name__})")
 

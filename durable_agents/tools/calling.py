@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from durable_agents.errors import InvalidInput
 from durable_agents.messages import ToolRequest, ToolResult
+from durable_agents.sound_text import sound
 from durable_agents.tools.arguments import CallArguments
 from durable_agents.tools.context import Later, ToolContext, ToolError
-from durable_agents.tools.json_text import fingerprint, valid_text
+from durable_agents.tools.json_text import fingerprint
 from durable_agents.tools.result_text import UnwritableResult, result_text, shortened
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Invocation:
         )
 
     def _failed(self, words: str, *, retriable: bool = False) -> ToolResult:
-        told = self._told(valid_text(words))
+        told = self._told(sound(words))
         return told.model_copy(update={"is_error": True, "retriable": retriable})
 
     async def _kept(self, text: str) -> str:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
+from durable_agents.sound_text import sound, sound_data
+
 _DEEPEST = 100
 
 
@@ -22,7 +24,7 @@ def read_object(text: str) -> dict[str, Any]:
     Raises:
         NotAnObject: There is no such object.
     """
-    text = valid_text(text).strip().removeprefix("\ufeff").strip()
+    text = sound(text).strip().removeprefix("\ufeff").strip()
     if not text:
         return {}
     value = _parsed(text)
@@ -63,13 +65,6 @@ def fingerprint(tool_name: str, arguments: str) -> str:
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def valid_text(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which no UTF-8 can hold."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def _parsed(text: str) -> Any:
     decoder = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)
     try:
@@ -83,7 +78,7 @@ def _parsed(text: str) -> Any:
         raise NotAnObject(f"the arguments are not valid JSON: {error!s:.100}") from None
     if _is_deep(value, 0):
         raise NotAnObject("the arguments are nested too deeply")
-    return _with_valid_texts(value)
+    return sound_data(value)
 
 
 def _unwrapped(text: str) -> object:
@@ -99,18 +94,6 @@ def _is_deep(value: object, depth: int) -> bool:
     if not isinstance(value, list):
         return False
     return any(_is_deep(one, depth + 1) for one in cast("list[object]", value))
-
-
-def _with_valid_texts(value: object) -> Any:
-    # Escapes can make halves of pairs as well.
-    if isinstance(value, str):
-        return valid_text(value)
-    if isinstance(value, list):
-        return [_with_valid_texts(one) for one in cast("list[object]", value)]
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        return {valid_text(key): _with_valid_texts(one) for key, one in members.items()}
-    return value
 
 
 def _kind(value: object) -> str:

@@ -18,7 +18,8 @@ from uuid import UUID
 import pydantic_core
 from pydantic import BaseModel
 
-from durable_agents.tools.json_text import valid_text, written
+from durable_agents.sound_text import sound
+from durable_agents.tools.json_text import written
 
 NO_RESULT = "(done; there is no result)"
 EMPTY_RESULT = "(done; the result is an empty text)"
@@ -54,7 +55,7 @@ def result_text(value: object) -> str:
         raise UnwritableResult(
             f"a value of type {_name(value)} cannot be written ({type(error).__name__})"
         ) from error
-    return valid_text(text) if text.strip() else EMPTY_RESULT
+    return sound(text) if text.strip() else EMPTY_RESULT
 
 
 def shortened(text: str, most_bytes: int, place: str = "") -> str:

@@ -1,9 +1,7 @@
 """Schemas that servers hold their models to strictly (case 09)."""
 
 from collections.abc import Callable
-from datetime import date
-from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -11,31 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from durable_agents.messages import CallPolicy, ModelRequest
 from durable_agents.strict_schema import strict_schema
 from durable_agents.structured_output import OutputFormat, judge
+from tests.durable_agents.payments import Card, Colour, Payment
 from tests.durable_agents.scripted_model import ScriptedModel, says
 from tests.durable_agents.valid_request import strict_faults
 
 type Run = Callable[..., Any]
-
-
-class Card(BaseModel):
-    kind: Literal["card"]
-    last4: str
-
-
-class Transfer(BaseModel):
-    kind: Literal["transfer"]
-    iban: str
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Payment(BaseModel):
-    method: Annotated[Card | Transfer, Field(discriminator="kind", description="how it is paid")]
-    colour: Colour = Field(description="of the label")
-    due: date | None = None
 
 
 class Node(BaseModel):

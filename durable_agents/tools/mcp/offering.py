@@ -14,6 +14,7 @@ from durabletask.task import RetryPolicy
 from durable_agents.errors import ConfigurationError
 from durable_agents.json_schema import UnusableSchema
 from durable_agents.model import ToolSpec
+from durable_agents.sound_text import sound
 from durable_agents.tools.context import ToolError
 from durable_agents.tools.definition import (
     MAX_RESULT_BYTES,
@@ -22,7 +23,6 @@ from durable_agents.tools.definition import (
     require_tool_rules,
     timeout_seconds,
 )
-from durable_agents.tools.json_text import valid_text
 from durable_agents.tools.mcp.background import close_at_exit, on_thread, submit
 from durable_agents.tools.mcp.names import legal_names
 from durable_agents.tools.mcp.result import read_result
@@ -246,7 +246,7 @@ def _tool(server: "McpServer", about: _Described, rules: _Rules) -> Tool:
 
     call.__name__ = call.__qualname__ = about.name
     words = about.description if isinstance(about.description, str) else ""
-    description = valid_text(words).strip()[:_LONGEST_DESCRIPTION]
+    description = sound(words).strip()[:_LONGEST_DESCRIPTION]
     return Tool(
         function=call,
         name=about.name,

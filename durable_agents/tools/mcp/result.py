@@ -7,7 +7,8 @@ is of no known kind is no reason to call it failed, or to call it again.
 from collections.abc import Mapping
 from typing import Any, cast
 
-from durable_agents.tools.json_text import valid_text, written
+from durable_agents.sound_text import sound
+from durable_agents.tools.json_text import written
 
 NO_CONTENT = "(done; the server sent no content)"
 NO_WORDS = "the tool failed, and the server did not say why"
@@ -33,7 +34,7 @@ def read_result(raw: Mapping[str, Any]) -> tuple[str, bool]:
     structured: object = raw.get("structuredContent")
     if structured is not None and not any(is_text for _, is_text in told):
         told.append((_json(structured), True))
-    text = valid_text("\n".join(text for text, _ in told if text.strip()))
+    text = sound("\n".join(text for text, _ in told if text.strip()))
     return text or (NO_WORDS if failed else NO_CONTENT), failed
 
 

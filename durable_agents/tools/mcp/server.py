@@ -17,8 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult, PaginatedRequestParams
 
+from durable_agents.sound_text import sound
 from durable_agents.tools.context import ToolError
-from durable_agents.tools.json_text import valid_text
 from durable_agents.tools.mcp.lenient import LenientDispatcher, unwrapped
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class McpServer:
     async def _failure(self, opened: _Open, error: Exception) -> ToolError:
         if isinstance(error, MCPError) and not await self._is_broken(opened, error):
             # The protocol's own errors are for who calls: an unknown tool, wrong arguments.
-            words = valid_text(" ".join(error.message.split()))[:_LONGEST_WORDS]
+            words = sound(" ".join(error.message.split()))[:_LONGEST_WORDS]
             return ToolError(words or "the server refused the call")
         await self._close(opened)
         logger.warning("the MCP server '%s' broke off a call (%s)", self.name, _words(error))

@@ -1,39 +1,16 @@
 """Unions and described enums: in the form that strict servers take, and as objects at the end."""
 
-from datetime import date
-from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from durable_agents import Agent, AgentFunctionApp, OpenAIChatClient, tool
 from durable_agents.testing import DurableTest
 from tests.durable_agents.cases.conftest import Hosting
 from tests.durable_agents.cases.whole_run import Effects, told
+from tests.durable_agents.payments import Card, Colour, Payment, Transfer
 from tests.durable_agents.scripted_model import ScriptedModel, calls, says
-
-
-class Card(BaseModel):
-    kind: Literal["card"]
-    last4: str
-
-
-class Transfer(BaseModel):
-    kind: Literal["transfer"]
-    iban: str
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Payment(BaseModel):
-    method: Annotated[Card | Transfer, Field(discriminator="kind", description="how it is paid")]
-    colour: Colour = Field(description="of the label")
-    due: date | None = None
-
 
 PAID = '{"method": {"kind": "transfer", "iban": "XX00"}, "colour": "red", "due": "2026-12-01"}'
 CHEQUE = PAID.replace("transfer", "cheque")

@@ -331,7 +331,7 @@ async def test_07_the_limit_is_the_tools() -> None:
         lambda one: st.lists(one) | st.dictionaries(st.text() | st.integers(), one),
     )
 )
-async def test_any_value_is_told_as_valid_text(value: object) -> None:
+async def test_any_value_is_told_as_sound(value: object) -> None:
     result = await told(value)
     if not result.is_error and isinstance(value, list | dict):
         json.loads(result.text, parse_constant=pytest.fail)

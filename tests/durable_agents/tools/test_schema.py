@@ -3,8 +3,7 @@
 import json
 from datetime import date
 from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
@@ -12,29 +11,8 @@ from pydantic import BaseModel, Field, SecretStr
 from durable_agents import InvalidAgent, json_schema
 from durable_agents.messages import ToolRequest
 from durable_agents.tools import ToolContext, tool
+from tests.durable_agents.payments import Card, Colour, Payment, Transfer
 from tests.durable_agents.tools.strict_server import refusals
-
-
-class Card(BaseModel):
-    kind: Literal["card"]
-    last4: str
-
-
-class Transfer(BaseModel):
-    kind: Literal["transfer"]
-    iban: str
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Payment(BaseModel):
-    method: Annotated[Card | Transfer, Field(discriminator="kind", description="how it is paid")]
-    colour: Colour = Field(description="of the label")
-    due: date | None = None
-
 
 PAID: list[Payment] = []
 
